@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const SLOTS: i64 = 60;
+/// The slot in progress and the whole window before it.
+const SLOTS_COUNTED: usize = 61;
 
 /// The stretch of time that a limit speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +46,7 @@ pub enum Refused {
 pub struct Window {
     stretch: Stretch,
     /// Counts by slot number modulo the length; valid for the slots up to `head`.
-    slots: [i64; SLOTS as usize + 1],
+    slots: [i64; SLOTS_COUNTED],
     head: i64,
 }
 
@@ -54,7 +56,7 @@ pub struct Mark(i64);
 
 impl Window {
     pub fn new(stretch: Stretch) -> Self {
-        Self { stretch, slots: [0; SLOTS as usize + 1], head: i64::MIN }
+        Self { stretch, slots: [0; SLOTS_COUNTED], head: i64::MIN }
     }
 
     pub fn used(&mut self, now: i64) -> i64 {

@@ -1,0 +1,33 @@
+//! The pages of the manual, compiled in, so that a site without internet has them.
+
+/// Markdown by page name.
+pub const PAGES: &[(&str, &str)] = &[
+    ("apply", include_str!("../manual/apply.md")),
+    ("apply.schema.json", include_str!("../manual/apply.schema.json")),
+    ("usage", include_str!("../manual/usage.md")),
+];
+
+pub fn page(name: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    #[test]
+    fn every_file_of_the_manual_is_a_page() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("manual");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = files
+            .map(|name| name.into_string().unwrap())
+            .map(|name| name.strip_suffix(".md").unwrap_or(&name).to_owned())
+            .collect();
+        names.sort();
+
+        let pages: Vec<&str> = PAGES.iter().map(|(name, _)| *name).collect();
+
+        assert_eq!(pages, names);
+    }
+}

@@ -1,0 +1,9 @@
+//! What an administrator can do, as plain functions that command line and HTTP both call.
+
+pub mod apply;
+pub mod calendar;
+pub mod export_config;
+pub mod export_usage;
+pub mod orgs;
+pub mod schema;
+pub mod usage_report;

@@ -1,0 +1,90 @@
+//! The admin listener, asked in process.
+
+use super::*;
+use axum::{body::Body, http::Request};
+use tower::ServiceExt;
+
+struct Fixed(Readiness);
+
+impl Probe for Fixed {
+    fn readiness(&self) -> Readiness {
+        self.0
+    }
+}
+
+const READY: Readiness = Readiness { store: true, journal: true, snapshot: true, draining: false };
+
+async fn ask(readiness: Readiness, method: &str, path: &str) -> (StatusCode, String, String) {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let answer = router(Arc::new(Fixed(readiness))).oneshot(request).await.unwrap();
+    let status = answer.status();
+    let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, kind, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn it_is_ready_when_every_part_is_and_it_does_not_drain() {
+    for (readiness, status) in [
+        (READY, 200),
+        (Readiness { store: false, ..READY }, 503),
+        (Readiness { journal: false, ..READY }, 503),
+        (Readiness { snapshot: false, ..READY }, 503),
+        (Readiness { draining: true, ..READY }, 503),
+    ] {
+        let (got, kind, body) = ask(readiness, "GET", "/readyz").await;
+
+        assert_eq!(got.as_u16(), status);
+        assert_eq!(kind, "application/json");
+        let facts: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(facts["draining"], readiness.draining);
+        assert_eq!(facts.as_object().unwrap().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn it_lives_even_when_nothing_else_does() {
+    let dead = Readiness { store: false, journal: false, snapshot: false, draining: true };
+
+    assert_eq!(ask(dead, "GET", "/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn every_page_of_the_manual_is_served_as_text() {
+    for (name, text) in manual::PAGES {
+        let (status, kind, body) = ask(READY, "GET", &format!("/docs/{name}")).await;
+
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(kind, "text/plain; charset=utf-8");
+        assert_eq!(&body, text);
+    }
+    let (_, _, welcome) = ask(READY, "GET", "/").await;
+    assert!(welcome.contains("/docs/apply"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_document() {
+    for (method, path, status) in [
+        ("GET", "/nowhere", 404),
+        ("GET", "/docs/%3Cscript%3E", 404),
+        ("GET", "/docs/../Cargo.toml", 404),
+        ("POST", "/healthz", 405),
+    ] {
+        let (got, kind, body) = ask(READY, method, path).await;
+
+        assert_eq!(got.as_u16(), status, "{path}");
+        assert_eq!(kind, "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["type"], "about:blank");
+        assert_eq!(problem["status"], status);
+        assert!(!body.contains("script"), "{body}");
+    }
+}
+
+#[test]
+fn every_route_is_open_and_free_because_it_holds_nothing_of_a_tenant() {
+    for route in ROUTES {
+        assert_eq!(route.permission, Permission::Public, "{}", route.path);
+        assert_eq!((route.meter, route.audit), (Meter::Free, Audit::None));
+    }
+}

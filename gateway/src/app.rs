@@ -1,0 +1,35 @@
+//! Everything a request may reach, built once at start.
+
+use crate::{
+    config::{Edge, Upstream as Deadlines},
+    counter::Counter,
+    doorman::Doorman,
+    health::Health,
+    journal::Journal,
+    purse::{Patience, Purse},
+    shipper::Shipper,
+    snapshot::Snapshot,
+    upstream::Upstream,
+};
+use policies::data::detect::Detectors;
+use std::sync::Arc;
+use store::UsageLog;
+use tokio_util::task::TaskTracker;
+
+pub struct App {
+    pub snapshot: Arc<Snapshot>,
+    pub doorman: Doorman,
+    pub detectors: Arc<Detectors>,
+    pub health: Health,
+    pub purse: Arc<Purse>,
+    pub patience: Patience,
+    pub journal: Arc<Journal>,
+    pub counter: Counter,
+    pub upstream: Upstream,
+    pub deadlines: Deadlines,
+    pub edge: Edge,
+    pub shipper: Arc<Shipper>,
+    pub usage: Arc<dyn UsageLog>,
+    /// Answers that are read on for their bill after their caller has gone.
+    pub reading_on: TaskTracker,
+}

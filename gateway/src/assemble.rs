@@ -1,0 +1,213 @@
+//! From settings to a running gateway and back to nothing: the only place that starts tasks.
+
+use crate::{
+    app::App,
+    config::{self, Config},
+    counter::Counter,
+    doorman::Doorman,
+    edge::{self, listener},
+    health::Health,
+    journal::{self, Journal},
+    purse::{Patience, Purse},
+    shipper::{Outbox, Shipper},
+    snapshot::Snapshot,
+    upstream::Upstream,
+};
+use admin::probe::{Probe, Readiness};
+use anyhow::Context;
+use hyper::service::service_fn;
+use policies::{data::detect::Detectors, ids::BootId};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use store::{Directory, Ledger, Store, clock, entropy, sqlite::Sqlite};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often quiet keys and ended periods are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// How long answers are read on, and endings written, once the callers have gone.
+const LAST_BILLS: Duration = Duration::from_secs(10);
+const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
+/// How long the shipper may take at the end of a drain.
+const LAST_SHIPMENT: Duration = Duration::from_secs(10);
+
+/// A gateway that serves until it is drained.
+pub struct Gateway {
+    pub client: SocketAddr,
+    pub admin: SocketAddr,
+    app: Arc<App>,
+    client_listener: JoinHandle<()>,
+    admin_listener: JoinHandle<()>,
+    drain: CancellationToken,
+    background: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Opens the store of `config`.
+pub async fn store(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
+    let path = config.sqlite().context("the store is not SQLite")?;
+    let opened = Sqlite::open(&path).await;
+    Ok(Arc::new(opened.with_context(|| format!("opening the store `{}`", path.display()))?))
+}
+
+/// Starts everything: recovery first, then the listeners.
+pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gateway> {
+    let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
+    let file = journal::File::open(&config.journal.path, config.journal.durability)?;
+    let recovered = journal::recover(&file, ledger.as_ref(), clock::now()).await?;
+    if recovered != journal::Recovered::default() {
+        tracing::info!(?recovered, "what an earlier start left is in the store");
+    }
+    let boot = BootId::from_bytes(entropy::id()?);
+    ledger.open_boot(&boot, &file.id()).await?;
+
+    let outbox = Arc::new(Outbox::default());
+    let places = config.journal.requests_in_flight_max;
+    let journal = Arc::new(Journal::start(file, boot, places, Arc::clone(&outbox))?);
+    let shipper = Arc::new(Shipper::new(outbox));
+    let purse = Arc::new(Purse::new(boot, Arc::clone(&ledger), Arc::clone(&shipper)));
+    let snapshot = Arc::new(Snapshot::default());
+    snapshot.refresh(store.as_ref()).await?;
+    let app = Arc::new(App {
+        snapshot: Arc::clone(&snapshot),
+        doorman: Doorman::new(&config.edge),
+        detectors: Arc::new(Detectors::builtin()?),
+        health: Health::default(),
+        purse: Arc::clone(&purse),
+        patience: Patience(config::millis(config.budget.wait_millis)),
+        counter: Counter::start(Arc::clone(&journal), places)?,
+        journal,
+        upstream: Upstream::new(&config.upstream),
+        deadlines: config.upstream.clone(),
+        edge: config.edge.clone(),
+        shipper: Arc::clone(&shipper),
+        usage: Arc::clone(&store) as Arc<dyn store::UsageLog>,
+        reading_on: TaskTracker::new(),
+    });
+
+    let (background, stop) = (TaskTracker::new(), CancellationToken::new());
+    let directory: Arc<dyn Directory> = store;
+    let poll = config::millis(config.snapshot.poll_millis);
+    let watching = stop.clone();
+    let drain = CancellationToken::new();
+    background.spawn({
+        let (watching, purse) = (drain.clone(), Arc::clone(&purse));
+        async move { snapshot.watch(directory, purse, poll, watching).await }
+    });
+    background.spawn(async move { shipper.run(ledger, watching).await });
+    background.spawn(keep_house(Arc::clone(&app), drain.clone()));
+    listen(config, app, Parts { background, stop, drain }).await
+}
+
+struct Parts {
+    background: TaskTracker,
+    stop: CancellationToken,
+    drain: CancellationToken,
+}
+
+async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<Gateway> {
+    let Parts { background, stop, drain } = parts;
+    let bind = async |address: SocketAddr, what: &str| {
+        TcpListener::bind(address).await.with_context(|| format!("{what} listener on {address}"))
+    };
+    let client_listener = bind(config.client.listen, "client").await?;
+    let admin_listener = bind(config.admin.listen, "admin").await?;
+    let (client, admin) = (client_listener.local_addr()?, admin_listener.local_addr()?);
+    let deadline = config::millis(config.edge.drain_millis);
+
+    let make = {
+        let app = Arc::clone(&app);
+        move |address: SocketAddr| {
+            let app = Arc::clone(&app);
+            service_fn(move |request| {
+                let app = Arc::clone(&app);
+                async move { Ok::<_, Infallible>(edge::serve(app, address, request).await) }
+            })
+        }
+    };
+    let client_listener = background.spawn(listener::serve(
+        client_listener,
+        limits(config),
+        make,
+        drain.clone(),
+        deadline,
+    ));
+
+    let probe: Arc<dyn Probe> = Arc::new(Ready { app: Arc::clone(&app), drain: drain.clone() });
+    let router = hyper_util::service::TowerToHyperService::new(admin::router(probe));
+    let make = move |_address: SocketAddr| router.clone();
+    // The admin listener outlives the client's, so that readiness can be asked while it drains.
+    let admin_listener = background.spawn(listener::serve(
+        admin_listener,
+        limits(config),
+        make,
+        stop.clone(),
+        ADMIN_DEADLINE,
+    ));
+    Ok(Gateway { client, admin, app, client_listener, admin_listener, drain, background, stop })
+}
+
+fn limits(config: &Config) -> listener::Limits {
+    let edge = &config.edge;
+    listener::Limits {
+        first_byte: config::millis(edge.first_byte_millis),
+        header: config::millis(edge.header_millis),
+        idle: config::millis(edge.idle_millis),
+        body_grace: config::millis(edge.body_grace_millis),
+        body_bytes_per_second_min: edge.body_bytes_per_second_min,
+        write_stall: config::millis(edge.write_stall_millis),
+        connections_max: edge.connections_max,
+        connections_per_address_max: edge.connections_per_address_max,
+    }
+}
+
+async fn keep_house(app: Arc<App>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+        app.doorman.forget_quiet();
+        app.purse.close_periods().await;
+    }
+}
+
+struct Ready {
+    app: Arc<App>,
+    drain: CancellationToken,
+}
+
+impl Probe for Ready {
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            store: self.app.snapshot.store_answers(),
+            journal: self.app.journal.healthy(),
+            snapshot: self.app.snapshot.current().tenants().next().is_some(),
+            draining: self.drain.is_cancelled(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Ends: no new connection, open answers to their end, every row to the store. False: rows
+    /// are left in the journal, for the next start.
+    pub async fn drain(self) -> bool {
+        tracing::info!("draining");
+        self.drain.cancel();
+        // It returns when its last connection has ended or was cut off, and so has every bill. A
+        // listener that panicked has no connections left either.
+        let _ = self.client_listener.await;
+        let app = self.app;
+        app.reading_on.close();
+        // What is not read to its end by then closes its bill as hung up.
+        let _ = tokio::time::timeout(LAST_BILLS, app.reading_on.wait()).await;
+        if tokio::time::timeout(LAST_BILLS, app.journal.all_places()).await.is_err() {
+            tracing::warn!("some requests are still open at the end of the drain");
+        }
+        let shipped = app.shipper.flush(LAST_SHIPMENT).await;
+        self.stop.cancel();
+        // As above.
+        let _ = self.admin_listener.await;
+        self.background.close();
+        self.background.wait().await;
+        let stopped = tokio::task::spawn_blocking(move || app.journal.stop());
+        let clean = stopped.await.unwrap_or(false);
+        tracing::info!(shipped, clean, "drained");
+        clean
+    }
+}

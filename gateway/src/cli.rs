@@ -1,0 +1,129 @@
+//! The commands of `penstock`.
+
+pub mod check;
+pub mod demo;
+pub mod reports;
+pub mod serve;
+pub mod settings;
+pub mod simulate;
+
+use crate::{
+    assemble,
+    config::{self, BadConfig, Config, Log, LogFormat},
+};
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Bad usage, or mistakes in a file: nothing was changed.
+pub const EXIT_MISTAKE: u8 = 2;
+
+/// Penstock: an AI gateway for enterprises.
+///
+/// It speaks OpenAI's API to your people and services, decides who may send what data where,
+/// keeps them inside limits and budgets, and writes an exact bill.
+///
+/// Try it: `penstock demo`. Run it: write settings (`penstock apply -f FILE`), then
+/// `penstock serve`.
+#[derive(Debug, Parser)]
+#[command(name = "penstock", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the gateway's own settings are.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArg {
+    /// The file of the gateway's settings; without it, ./penstock.toml if there is one.
+    #[arg(long, short, env = "PENSTOCK_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at work: gateway, simulated provider, example orgs and a tour of requests.
+    Demo(demo::DemoArgs),
+    /// Run the gateway.
+    Serve(serve::ServeArgs),
+    /// Run the simulated provider by itself.
+    Simulate(simulate::SimulateArgs),
+    /// Bring the store to what files of settings say.
+    Apply {
+        #[command(flatten)]
+        args: settings::ApplyArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Print the store's settings as a file that `apply` reads.
+    ExportConfig {
+        #[command(flatten)]
+        args: settings::ExportConfigArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Export usage records.
+    Export {
+        #[command(subcommand)]
+        what: ExportWhat,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Add usage up in a table.
+    Usage {
+        #[command(flatten)]
+        args: reports::UsageArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Check the gateway's own settings, and print them with all defaults.
+    CheckConfig(check::CheckArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ExportWhat {
+    /// Every usage record, one row each, as CSV or NDJSON.
+    Usage(reports::ExportUsageArgs),
+}
+
+impl ConfigArg {
+    fn load(&self) -> Result<Config, BadConfig> {
+        let here = PathBuf::from("penstock.toml");
+        let path = self.config.clone().or_else(|| here.exists().then_some(here));
+        config::load(path.as_deref())
+    }
+}
+
+/// Runs the command that the arguments name.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Apply { args, config } => {
+            if args.schema {
+                return settings::print_schema();
+            }
+            settings::apply(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::ExportConfig { args, config } => {
+            settings::export_config(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::Export { what: ExportWhat::Usage(args), config } => {
+            reports::export_usage(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::Usage { args, config } => {
+            reports::usage(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::CheckConfig(args) => check::run(&args),
+    }
+}
+
+/// Logs go to stderr, one fact each; what a command prints for people goes to stdout.
+pub(crate) fn start_log(log: &Log) {
+    let filter = log.level.parse().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => lines.init(),
+    }
+}

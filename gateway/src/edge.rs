@@ -1,0 +1,176 @@
+//! HTTP at the edge of the data plane: requests in, replies and refusals out.
+
+pub mod body;
+pub mod framing;
+pub mod inflate;
+pub mod listener;
+pub mod problem;
+
+mod catalogue;
+mod late;
+mod own;
+
+use self::body::EdgeBody;
+use crate::{
+    app::App,
+    pipeline::{self, Arrival},
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use policies::{
+    ids::RequestId,
+    refusal::Refusal,
+    route::{self, Audit, Meter, Permission, Route},
+    usage::Surface,
+};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+use store::{clock, entropy};
+
+/// Our own id of a request, in every answer. A caller's id is kept beside it, never used as it.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What serves a route of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// Through the pipeline.
+    Infer(Surface),
+    Models,
+    Model,
+    OwnRequest,
+}
+
+/// Every route of the client listener.
+pub const ROUTES: &[Route<Handler>] = &[
+    Route {
+        method: route::Method::Post,
+        path: "/v1/chat/completions",
+        permission: Permission::Infer,
+        meter: Meter::Tokens,
+        audit: Audit::Decision,
+        body_bytes_max: usize::MAX,
+        handler: Handler::Infer(Surface::Chat),
+    },
+    Route {
+        method: route::Method::Post,
+        path: "/v1/embeddings",
+        permission: Permission::Infer,
+        meter: Meter::Tokens,
+        audit: Audit::Decision,
+        body_bytes_max: usize::MAX,
+        handler: Handler::Infer(Surface::Embeddings),
+    },
+    Route {
+        method: route::Method::Get,
+        path: "/v1/models",
+        permission: Permission::ListModels,
+        meter: Meter::Free,
+        audit: Audit::None,
+        body_bytes_max: 0,
+        handler: Handler::Models,
+    },
+    Route {
+        method: route::Method::Get,
+        path: "/v1/models/{id}",
+        permission: Permission::ListModels,
+        meter: Meter::Free,
+        audit: Audit::None,
+        body_bytes_max: 0,
+        handler: Handler::Model,
+    },
+    Route {
+        method: route::Method::Get,
+        path: "/v1/penstock/requests/{id}",
+        permission: Permission::ReadOwnRequests,
+        meter: Meter::Free,
+        audit: Audit::OwnRead,
+        body_bytes_max: 0,
+        handler: Handler::OwnRequest,
+    },
+];
+
+/// What the edge itself finds, before any route.
+enum Found<'a> {
+    Route(&'static Route<Handler>, Vec<&'a str>),
+    WrongMethod(&'static str),
+    Nothing,
+}
+
+/// Answers one request of the client listener.
+pub async fn serve(
+    app: Arc<App>,
+    address: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<EdgeBody> {
+    let id = match entropy::id() {
+        Ok(bytes) => RequestId::from_bytes(bytes),
+        Err(dry) => {
+            tracing::error!(%dry, "no id for a request");
+            return problem::answer(&Refusal::Unavailable { retry_millis: 1_000 });
+        }
+    };
+    let (parts, body) = request.into_parts();
+    let mut answer = match find(&parts.method, parts.uri.path()) {
+        Found::Route(route, values) => match route.handler {
+            Handler::Infer(surface) => {
+                let body_bytes_max = route.body_bytes_max.min(app.edge.body_bytes_max);
+                let arrival = Arrival {
+                    request: id,
+                    surface,
+                    headers: parts.headers,
+                    body,
+                    body_bytes_max,
+                    address: address.ip(),
+                    started: clock::monotonic(),
+                    promise: Arc::new(OnceLock::new()),
+                };
+                late::infer(app, arrival).await
+            }
+            Handler::Models => catalogue::list(&app, &parts.headers, address),
+            Handler::Model => catalogue::one(&app, &parts.headers, address, &values),
+            Handler::OwnRequest => own::request(&app, &parts.headers, address, &values).await,
+        },
+        // What is left of a body is read and thrown away by the listener, within bounds.
+        Found::WrongMethod(allowed) => problem::wrong_method(allowed),
+        Found::Nothing => problem::no_route(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    answer
+}
+
+fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
+    let mut allowed = None;
+    for route in ROUTES {
+        let Some(values) = route::matches(route.path, path) else { continue };
+        let (word, same) = match route.method {
+            route::Method::Get => ("GET", method == Method::GET),
+            route::Method::Post => ("POST", method == Method::POST),
+        };
+        if same {
+            return Found::Route(route, values);
+        }
+        allowed = Some(word);
+    }
+    allowed.map_or(Found::Nothing, Found::WrongMethod)
+}
+
+fn infer(answered: Result<pipeline::settle::Reply, Refusal>) -> Response<EdgeBody> {
+    match answered {
+        Ok(reply) => body::reply(reply),
+        Err(refusal) => problem::answer(&refusal),
+    }
+}
+
+/// An answer of JSON that we wrote ourselves.
+fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<EdgeBody> {
+    let mut answer = Response::new(EdgeBody::whole(body.into()));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
+}

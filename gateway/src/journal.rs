@@ -1,0 +1,79 @@
+//! What must survive the process: intents before the send, endings before the last byte.
+//!
+//! A SQLite file with one writer thread. Whatever comes while a commit runs goes into the next
+//! one, as one row: many requests share one commit, and none waits for a timer. A request keeps a
+//! [`Place`] from admission until its ending is committed, so the number of places bounds the
+//! requests in flight, and an ending always finds room: back-pressure falls on admission, never
+//! on billing.
+
+mod entry;
+mod file;
+mod recovery;
+mod writer;
+
+pub use self::{
+    file::{File, OpenFault},
+    recovery::{Recovered, RecoveryFault, recover},
+    writer::{Journal, Written},
+};
+pub(crate) use self::{
+    recovery::{by_org as rows_by_org, portions as portions_of},
+    writer::Kept,
+};
+
+use crate::purse::{Hold, Seat};
+use policies::{
+    ids::RequestId,
+    money::NanoUsd,
+    usage::{Decision, Ending, Stamp},
+};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A kept place: from admission to the committed ending.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The journal could not write: nothing of the entry was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot write")]
+pub struct Unwritten;
+
+/// How far an unfinished attempt has come, for the bill of a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub request: RequestId,
+    pub attempt: u32,
+    /// What was seen so far costs this.
+    pub cost: NanoUsd,
+    pub output_tokens: i64,
+}
+
+/// What is about to be sent.
+#[derive(Debug)]
+pub struct Intent {
+    pub stamp: Arc<Stamp>,
+}
+
+/// How an attempt ended, with what its hold kept until this is committed.
+#[derive(Debug)]
+pub struct Closing {
+    pub stamp: Arc<Stamp>,
+    /// Where the intent lies, for letting it go.
+    pub intent: Written,
+    /// None: surely not begun; it leaves no usage record.
+    pub ending: Option<Ending>,
+    pub hold: Hold,
+    pub seats: Vec<Seat>,
+    pub place: Option<Place>,
+}
+
+/// What one message brings; all of it is committed together.
+#[derive(Debug, Default)]
+pub struct Entry {
+    pub closing: Option<Closing>,
+    pub decision: Option<Box<Decision>>,
+    pub intent: Option<Intent>,
+}

@@ -1,0 +1,349 @@
+//! The journal's one writer: a thread that commits whatever has come, again and again.
+
+use super::{Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry};
+use crate::shipper::{Outbox, Row};
+use policies::{ids::BootId, money::NanoUsd, usage::UsageRecord};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use store::clock;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Messages that one commit carries, at most.
+const COMMIT_MESSAGES_MAX: usize = 1024;
+/// Bytes of lines after which a commit takes no more messages.
+const COMMIT_BYTES_SOFT_MAX: usize = 4 << 20;
+/// Without messages, how often progress marks are written and old rows taken away.
+const IDLE: Duration = Duration::from_secs(1);
+/// After a failed commit, how long until the next try.
+const RETRY: Duration = Duration::from_millis(200);
+const PROGRESS_MARKS_MAX: usize = 4096;
+
+/// The row in which something was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Written(pub(crate) i64);
+
+enum Message {
+    Write(Box<Waiting>),
+    Stop,
+}
+
+/// An entry, and who is told when it is committed.
+struct Waiting {
+    entry: Entry,
+    done: Option<oneshot::Sender<Result<Written, Unwritten>>>,
+}
+
+/// Handle of the journal; cheap to share.
+pub struct Journal {
+    messages: SyncSender<Message>,
+    progress: SyncSender<Progress>,
+    places: Arc<Semaphore>,
+    places_max: u32,
+    failing: Arc<AtomicBool>,
+    writer: Mutex<Option<JoinHandle<bool>>>,
+}
+
+impl Journal {
+    /// Starts a boot in `file` and the thread that writes for it. Committed rows go to `outbox`.
+    pub fn start(
+        file: File,
+        boot: BootId,
+        places: usize,
+        outbox: Arc<Outbox>,
+    ) -> Result<Self, OpenFault> {
+        file.begin(boot, clock::now())?;
+        // One intent and one ending of each place can wait at a time, and a refusal's decision.
+        let (messages, incoming) = sync_channel(places.saturating_mul(3));
+        let (progress, marks) = sync_channel(PROGRESS_MARKS_MAX);
+        let failing = Arc::new(AtomicBool::new(false));
+        let lines = Vec::new();
+        let writer = Writer {
+            file,
+            boot,
+            incoming,
+            marks,
+            outbox,
+            failing: Arc::clone(&failing),
+            lines,
+            done: 0,
+        };
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|cause| OpenFault::Io { path: "the journal's thread".into(), cause })?;
+        Ok(Self {
+            messages,
+            progress,
+            places: Arc::new(Semaphore::new(places)),
+            places_max: u32::try_from(places).unwrap_or(u32::MAX),
+            failing,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Keeps a place for one request, or says that none is free or nothing can be written.
+    pub fn place(&self) -> Option<Place> {
+        if self.failing.load(Ordering::Acquire) {
+            return None;
+        }
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place { _permit: permit })
+    }
+
+    /// Waits until no place is kept: every request has ended, and its ending is committed.
+    pub async fn all_places(&self) {
+        // It is never closed, so this cannot fail.
+        let _ = self.places.acquire_many(self.places_max).await;
+    }
+
+    pub fn healthy(&self) -> bool {
+        !self.failing.load(Ordering::Acquire)
+    }
+
+    /// Commits `entry`, and says when it is done.
+    pub async fn write(&self, entry: Entry) -> Result<Written, Unwritten> {
+        self.send(entry).await.map_err(|_| Unwritten)?
+    }
+
+    /// Commits `entry`; the receiver learns when it is done. Never waits: a place's entry always
+    /// finds room.
+    pub fn send(&self, entry: Entry) -> oneshot::Receiver<Result<Written, Unwritten>> {
+        let (done, receiver) = oneshot::channel();
+        // A full channel drops the sender, which the receiver sees as not written.
+        if self
+            .messages
+            .try_send(Message::Write(Box::new(Waiting { entry, done: Some(done) })))
+            .is_err()
+        {
+            tracing::error!("the journal has no room for an entry");
+        }
+        receiver
+    }
+
+    /// Commits `entry` for a thread that may wait for room, and tells `done`.
+    pub fn forward(&self, entry: Entry, done: oneshot::Sender<Result<Written, Unwritten>>) {
+        if self
+            .messages
+            .send(Message::Write(Box::new(Waiting { entry, done: Some(done) })))
+            .is_err()
+        {
+            tracing::error!("the journal has stopped before an entry");
+        }
+    }
+
+    /// Notes how far an attempt is; lost without harm when too many come at once.
+    pub fn note(&self, progress: Progress) {
+        // A mark that is lost is replaced by the next one, a second later.
+        let _ = self.progress.try_send(progress);
+    }
+
+    /// Writes what has come, and ends the thread. True: nothing is open and all is shipped.
+    pub fn stop(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.messages.send(Message::Stop).is_err() {
+            return false;
+        }
+        writer.and_then(|writer| writer.join().ok()).unwrap_or(false)
+    }
+}
+
+struct Writer {
+    file: File,
+    boot: BootId,
+    incoming: Receiver<Message>,
+    marks: Receiver<Progress>,
+    outbox: Arc<Outbox>,
+    failing: Arc<AtomicBool>,
+    lines: Vec<u8>,
+    done: i64,
+}
+
+impl Writer {
+    fn run(mut self) -> bool {
+        let mut waiting: Vec<Box<Waiting>> = Vec::new();
+        let mut cleaned = clock::monotonic();
+        loop {
+            let stop = self.gather(&mut waiting);
+            if let Err(fault) = self.commit(&mut waiting) {
+                tracing::error!(%fault, "the journal cannot write");
+                self.failing.store(true, Ordering::Release);
+                refuse_intents(&mut waiting);
+            } else {
+                self.failing.store(false, Ordering::Release);
+            }
+            if IDLE <= cleaned.elapsed() || stop {
+                cleaned = clock::monotonic();
+                self.clean();
+            }
+            if stop {
+                return waiting.is_empty() && self.end();
+            }
+        }
+    }
+
+    /// Waits for a message and takes all that have come. True: it is time to stop.
+    fn gather(&mut self, waiting: &mut Vec<Box<Waiting>>) -> bool {
+        let patience = if waiting.is_empty() { IDLE } else { RETRY };
+        let mut next = self.incoming.recv_timeout(patience);
+        self.lines.clear();
+        loop {
+            match next {
+                Ok(Message::Write(next)) => waiting.push(next),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+            if COMMIT_MESSAGES_MAX <= waiting.len() {
+                return false;
+            }
+            match self.incoming.try_recv() {
+                Ok(message) => next = Ok(message),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn commit(&mut self, waiting: &mut Vec<Box<Waiting>>) -> Result<(), CommitFault> {
+        while !waiting.is_empty() {
+            let mut taken = 0;
+            self.lines.clear();
+            for next in waiting.iter() {
+                entry::write(&next.entry, &mut self.lines)?;
+                taken += 1;
+                if COMMIT_BYTES_SOFT_MAX < self.lines.len() {
+                    break;
+                }
+            }
+            self.add_progress()?;
+            let seq = self.file.append(self.boot, clock::now(), &self.lines)?;
+            for next in waiting.drain(..taken) {
+                let Waiting { entry, done } = *next;
+                self.committed(entry, Written(seq));
+                if let Some(done) = done {
+                    // A caller that has gone does not wait for it.
+                    let _ = done.send(Ok(Written(seq)));
+                }
+            }
+        }
+        self.lines.clear();
+        self.add_progress()?;
+        if !self.lines.is_empty() {
+            self.file.append(self.boot, clock::now(), &self.lines)?;
+        }
+        Ok(())
+    }
+
+    fn add_progress(&mut self) -> serde_json::Result<()> {
+        while let Ok(progress) = self.marks.try_recv() {
+            entry::write_progress(&progress, &mut self.lines)?;
+        }
+        Ok(())
+    }
+
+    /// What follows from a committed entry: surplus goes back, rows go to the store.
+    fn committed(&self, entry: Entry, written: Written) {
+        let Entry { closing, decision, intent } = entry;
+        if let Some(Intent { .. }) = intent {
+            self.outbox.keep(written);
+        }
+        if let Some(decision) = decision {
+            self.outbox.keep(written);
+            self.outbox.push(Row::Decision { decision, kept: written });
+        }
+        let Some(closing) = closing else { return };
+        let tokens = closing.ending.as_ref().map_or(0, |ending| ending.tokens.total());
+        let counted = closing.ending.as_ref().map_or(NanoUsd::ZERO, |ending| ending.counted);
+        match closing.ending {
+            Some(ending) => {
+                self.outbox.keep(written);
+                let stamp = Arc::unwrap_or_clone(closing.stamp);
+                let record = Box::new(UsageRecord { stamp, part: 0, ending });
+                let kept = [closing.intent, written];
+                self.outbox.push(Row::Record { record, kept });
+            }
+            None => self.outbox.release(closing.intent),
+        }
+        closing.hold.settle(counted);
+        for seat in closing.seats {
+            seat.leave(tokens);
+        }
+    }
+
+    fn clean(&mut self) {
+        let Some(done) = self.outbox.done() else { return };
+        if done <= self.done {
+            return;
+        }
+        match self.file.mark_done(self.boot, done, clock::now()) {
+            Ok(()) => self.done = done,
+            Err(fault) => tracing::warn!(%fault, "old rows of the journal stay for now"),
+        }
+    }
+
+    fn end(&self) -> bool {
+        if !self.outbox.is_empty() {
+            return false;
+        }
+        let clean = self.file.mark_clean(self.boot);
+        clean.inspect_err(|fault| tracing::error!(%fault, "no clean mark")).is_ok()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CommitFault {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Endings stay until they can be written; what has not begun is told that it must not begin.
+fn refuse_intents(waiting: &mut Vec<Box<Waiting>>) {
+    waiting.retain_mut(|next| {
+        let begins = next.entry.intent.take().is_some() || next.entry.closing.is_none();
+        if let Some(done) = next.done.take_if(|_| begins) {
+            // A caller that has gone does not wait for it.
+            let _ = done.send(Err(Unwritten));
+        }
+        next.entry.closing.is_some()
+    });
+}
+
+/// Rows that still hold an open intent, or something that is not shipped.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    rows: BTreeMap<i64, u32>,
+    last: i64,
+}
+
+impl Kept {
+    pub(crate) fn keep(&mut self, written: Written) {
+        *self.rows.entry(written.0).or_default() += 1;
+        self.last = self.last.max(written.0);
+    }
+
+    pub(crate) fn release(&mut self, written: Written) {
+        if let Some(count) = self.rows.get_mut(&written.0) {
+            *count -= 1;
+            if *count == 0 {
+                self.rows.remove(&written.0);
+            }
+        }
+    }
+
+    /// Rows below this are done with.
+    pub(crate) fn done(&self) -> i64 {
+        self.rows.keys().next().copied().unwrap_or(self.last + 1)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}

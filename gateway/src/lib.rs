@@ -1,0 +1,22 @@
+//! The data plane. Start reading at [`pipeline`].
+
+pub mod pipeline;
+
+pub mod app;
+pub mod edge;
+pub mod upstream;
+
+pub mod bill;
+pub mod counter;
+pub mod journal;
+pub mod purse;
+pub mod shipper;
+
+pub mod doorman;
+pub mod health;
+pub mod snapshot;
+
+pub mod assemble;
+pub mod cli;
+pub mod config;
+pub mod simulate;

@@ -1,0 +1,84 @@
+//! The way of one request, from top to bottom.
+//!
+//! Each stage is one module. It takes what the stages above have proved and returns one new
+//! proof; only that module can make that type, so a stage cannot be skipped or reordered.
+
+pub mod admit;
+pub mod authenticate;
+pub mod call;
+pub mod classify;
+pub mod meter;
+pub mod resolve;
+pub mod route;
+pub mod screen;
+pub mod settle;
+
+mod read_on;
+
+use self::{
+    admit::{Admitted, admit},
+    authenticate::authenticate,
+    call::call,
+    classify::{Ask, classify},
+    meter::meter,
+    read_on::read_on,
+    resolve::{Scope, resolve},
+    route::{Routed, route},
+    screen::screen,
+    settle::{Reply, settle},
+};
+use crate::app::App;
+use http::HeaderMap;
+use hyper::body::Incoming;
+use policies::{ids::RequestId, refusal::Refusal, usage::Surface};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+/// A request as it came off the wire: its head, and its body unread.
+pub struct Arrival {
+    pub request: RequestId,
+    pub surface: Surface,
+    pub headers: HeaderMap,
+    pub body: Incoming,
+    pub body_bytes_max: usize,
+    pub address: IpAddr,
+    pub started: Instant,
+    /// Filled at admission: what an answer that keeps the caller waiting can promise already.
+    pub promise: Arc<OnceLock<Promise>>,
+}
+
+/// What is known of an answer before it begins.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    pub stream: bool,
+    pub headers: HeaderMap,
+}
+
+pub async fn handle(app: &Arc<App>, arrival: Arrival) -> Result<Reply, Refusal> {
+    let caller = authenticate(&app.snapshot, &app.doorman, &arrival.headers, arrival.address)?;
+    let scope = resolve(&caller, &arrival.headers, app.purse.now())?;
+    let promise = Arc::clone(&arrival.promise);
+    let ask = classify(&app.detectors, &scope, arrival).await?;
+    let routed = route(&app.health, &app.journal, &scope, &ask, app.purse.now()).await?;
+    let admitted = admit(app, &scope, &ask, &routed, &promise).await?;
+    let rest = answer(Arc::clone(app), scope, Arc::clone(&ask), routed, admitted);
+    if ask.stream() { Box::pin(rest).await } else { read_on(app, rest).await }
+}
+
+/// What follows once it may be paid for. An answer that is not streamed goes this way to its end
+/// even when its caller leaves, so that its bill is exact.
+async fn answer(
+    app: Arc<App>,
+    scope: Scope,
+    ask: Arc<Ask>,
+    routed: Routed,
+    admitted: Admitted,
+) -> Result<Reply, Refusal> {
+    let exchange = call(&app, &scope, &ask, &routed, admitted).await?;
+    let metered = meter(exchange, &app.deadlines).await?;
+    let screened = screen(&ask, &routed, metered);
+    settle(screened).await
+}

@@ -1,0 +1,135 @@
+//! Stage 1: who is asking. Reads headers only.
+
+use crate::{
+    doorman::Doorman,
+    snapshot::{Snapshot, World},
+};
+use aws_lc_rs::digest;
+use http::{HeaderMap, HeaderName, header};
+use policies::{
+    ids::{KeyId, OrgId},
+    refusal::{Place, Refusal},
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// Bytes of a credential, at most.
+const CREDENTIAL_BYTES_MAX: usize = 512;
+
+/// The headers that may carry a Penstock key: OpenAI's, Anthropic's, Azure's, and our own.
+static KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-penstock-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+];
+
+/// Someone whose key is known.
+pub struct Caller {
+    world: Arc<World>,
+    org: OrgId,
+    key: KeyId,
+}
+
+impl Caller {
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The world in which the key was found: everything later is read from the same one.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+}
+
+pub fn authenticate(
+    snapshot: &Snapshot,
+    doorman: &Doorman,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Result<Caller, Refusal> {
+    let world = snapshot.current();
+    let known = credential(headers)?.and_then(|secret| {
+        let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+        world.key(&hash.as_ref().try_into().ok()?)
+    });
+    let Some((org, key)) = known else {
+        let patience = doorman.failed(address);
+        return Err(if patience { Refusal::Unauthenticated } else { flood("your address") });
+    };
+    if !doorman.admits(&key) {
+        return Err(flood("your key"));
+    }
+    Ok(Caller { world, org, key })
+}
+
+fn flood(level: &'static str) -> Refusal {
+    Refusal::RateLimited { place: Place { level, own: true }, retry_millis: 1_000 }
+}
+
+/// The one credential of the request. Two different ones are refused: else a restriction could
+/// hang on which of them is looked at.
+fn credential(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let bearers = headers.get_all(header::AUTHORIZATION).into_iter();
+    let bearer = bearers.map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        let (scheme, secret) = text.split_once(' ').unwrap_or((text, ""));
+        if scheme.eq_ignore_ascii_case("bearer") { secret.trim() } else { "" }
+    });
+    let named = KEY_HEADERS.iter().flat_map(|name| headers.get_all(name));
+    let named = named.map(|value| value.to_str().unwrap_or_default().trim());
+    let mut found = None;
+    for secret in bearer.chain(named) {
+        match found {
+            None => found = Some(secret),
+            Some(other) if other == secret => {}
+            Some(_) => return Err(Refusal::AmbiguousCredentials),
+        }
+    }
+    Ok(found.filter(|secret| (1..=CREDENTIAL_BYTES_MAX).contains(&secret.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, http::HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_key_is_taken_from_any_of_the_headers_that_clients_use() {
+        for (name, value) in [
+            ("authorization", "Bearer k"),
+            ("authorization", "bearer  k"),
+            ("x-api-key", "k"),
+            ("api-key", "k"),
+            ("x-penstock-key", "k"),
+        ] {
+            assert_eq!(credential(&headers(&[(name, value)])), Ok(Some("k")), "{name}: {value}");
+        }
+        let twice = headers(&[("authorization", "Bearer k"), ("x-api-key", "k")]);
+        assert_eq!(credential(&twice), Ok(Some("k")));
+    }
+
+    #[test]
+    fn two_different_credentials_are_none() {
+        for other in [("x-api-key", "b"), ("authorization", "Bearer b"), ("api-key", "")] {
+            let both = headers(&[("authorization", "Bearer a"), other]);
+            assert_eq!(credential(&both), Err(Refusal::AmbiguousCredentials), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_no_credential() {
+        for value in ["Basic a", "Bearer", "Bearer ", "k", ""] {
+            assert_eq!(credential(&headers(&[("authorization", value)])), Ok(None), "{value}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Stage 3: what is being asked, and what kind of data it carries.
+
+mod body;
+mod marks;
+
+pub use self::marks::Marks;
+
+use super::{Arrival, resolve::Scope};
+use bytes::Bytes;
+use dialects::{
+    chat, embeddings, estimate,
+    json::{Edit, Segment},
+    malformed::{Code, Malformed},
+};
+use http::HeaderName;
+use policies::{
+    data::{
+        Flow, Label, Level,
+        detect::{Detectors, Finding},
+        mask,
+    },
+    ids::RequestId,
+    refusal::Refusal,
+    usage::Surface,
+};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+const DATA_LEVEL: HeaderName = HeaderName::from_static("x-penstock-data-level");
+
+/// Longer bodies are read and searched on a thread that may take its time.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// A request whose body was read and judged.
+pub struct Ask {
+    request: RequestId,
+    surface: Surface,
+    content: Content,
+    flow: Flow,
+    findings: Vec<Found>,
+    marks: Marks,
+    arrived: Instant,
+}
+
+enum Content {
+    Chat(Box<chat::Request>),
+    Embeddings(Box<embeddings::Request>),
+}
+
+/// What was found in one string of the body.
+struct Found {
+    segment: usize,
+    findings: Vec<Finding>,
+}
+
+/// Reads the body and judges it. The level that the caller declares can only raise.
+pub async fn classify(
+    detectors: &Arc<Detectors>,
+    scope: &Scope,
+    mut arrival: Arrival,
+) -> Result<Arc<Ask>, Refusal> {
+    let declared = declared_level(&arrival)?;
+    let body = body::read(&mut arrival).await?;
+    let surface = arrival.surface;
+    let (content, findings) = if body.len() <= INLINE_BYTES_MAX {
+        judge(detectors, surface, &body)?
+    } else {
+        let detectors = Arc::clone(detectors);
+        let judged = tokio::task::spawn_blocking(move || judge(&detectors, surface, &body));
+        // A thread that died decides nothing: closed.
+        judged.await.map_err(|_| Refusal::Unavailable { retry_millis: 1_000 })??
+    };
+    let mut flow = Flow { caller: declared, ..Flow::new(scope.grant().floor) };
+    let labels = findings.iter().flat_map(|found| &found.findings);
+    flow.labels.extend(labels.map(|finding| finding.label.to_owned()));
+    let marks = Marks::read(&arrival.headers, scope, &content)?;
+    let (request, arrived) = (arrival.request, arrival.started);
+    Ok(Arc::new(Ask { request, surface, content, flow, findings, marks, arrived }))
+}
+
+fn declared_level(arrival: &Arrival) -> Result<Option<Level>, Refusal> {
+    let Some(value) = arrival.headers.get(DATA_LEVEL) else { return Ok(None) };
+    let word = value.to_str().unwrap_or_default();
+    let level = Level::from_word(word).ok_or_else(|| Refusal::Malformed {
+        message: format!(
+            "the header `{DATA_LEVEL}` must be public, internal, confidential or restricted"
+        ),
+        param: None,
+    })?;
+    Ok(Some(level))
+}
+
+fn judge(
+    detectors: &Detectors,
+    surface: Surface,
+    body: &Bytes,
+) -> Result<(Content, Vec<Found>), Refusal> {
+    let content = match surface {
+        Surface::Chat => Content::Chat(Box::new(chat::read(body).map_err(refuse)?)),
+        Surface::Embeddings => {
+            Content::Embeddings(Box::new(embeddings::read(body).map_err(refuse)?))
+        }
+    };
+    let mut found = Vec::new();
+    for (place, segment) in content.segments().iter().enumerate() {
+        let findings = detectors.scan(&content.text(segment));
+        if !findings.is_empty() {
+            found.push(Found { segment: place, findings });
+        }
+    }
+    Ok((content, found))
+}
+
+fn refuse(malformed: Malformed) -> Refusal {
+    let Malformed { message, param, code } = malformed;
+    match code {
+        Code::Malformed => Refusal::Malformed { message, param },
+        Code::UnsupportedParameter => Refusal::UnsupportedParameter { message, param },
+    }
+}
+
+impl Content {
+    fn segments(&self) -> &[Segment] {
+        match self {
+            Self::Chat(chat) => chat.segments(),
+            Self::Embeddings(embeddings) => embeddings.segments(),
+        }
+    }
+
+    fn text(&self, segment: &Segment) -> std::borrow::Cow<'_, str> {
+        match self {
+            Self::Chat(chat) => chat.text(segment),
+            Self::Embeddings(embeddings) => embeddings.text(segment),
+        }
+    }
+
+    fn mask(&self, segment: &Segment, text: &str) -> Edit {
+        match self {
+            Self::Chat(chat) => chat.mask(segment, text),
+            Self::Embeddings(embeddings) => embeddings.mask(segment, text),
+        }
+    }
+}
+
+impl Ask {
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+
+    pub fn surface(&self) -> Surface {
+        self.surface
+    }
+
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    pub fn model(&self) -> &str {
+        match &self.content {
+            Content::Chat(chat) => &chat.model,
+            Content::Embeddings(embeddings) => &embeddings.model,
+        }
+    }
+
+    pub fn stream(&self) -> bool {
+        match &self.content {
+            Content::Chat(chat) => chat.stream,
+            Content::Embeddings(_) => false,
+        }
+    }
+
+    pub fn chat(&self) -> Option<&chat::Request> {
+        match &self.content {
+            Content::Chat(chat) => Some(chat),
+            Content::Embeddings(_) => None,
+        }
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &Bytes {
+        match &self.content {
+            Content::Chat(chat) => chat.body(),
+            Content::Embeddings(embeddings) => embeddings.body(),
+        }
+    }
+
+    pub fn set_model(&self, name: &str) -> Edit {
+        match &self.content {
+            Content::Chat(chat) => chat.set_model(name),
+            Content::Embeddings(embeddings) => embeddings.set_model(name),
+        }
+    }
+
+    /// The edits that mask every finding with one of `labels`.
+    pub fn masks(&self, labels: &BTreeSet<Label>) -> Vec<Edit> {
+        let segments = self.content.segments();
+        let edit = |found: &Found| {
+            let segment = segments.get(found.segment)?;
+            let masked = |finding: &&Finding| labels.contains(finding.label);
+            let findings: Vec<Finding> = found.findings.iter().filter(masked).cloned().collect();
+            let text = mask::mask(&self.content.text(segment), &findings);
+            (!findings.is_empty()).then(|| self.content.mask(segment, &text))
+        };
+        self.findings.iter().filter_map(edit).collect()
+    }
+
+    /// The most input tokens that any provider can bill for this request.
+    pub fn input_bound(&self) -> i64 {
+        match &self.content {
+            Content::Chat(chat) => estimate::input_bound(chat),
+            Content::Embeddings(embeddings) => estimate::embeddings_bound(embeddings),
+        }
+    }
+
+    /// Our own count of the input, where no provider has told one.
+    pub fn input_estimate(&self) -> i64 {
+        match &self.content {
+            Content::Chat(chat) => estimate::input_estimate(chat),
+            Content::Embeddings(embeddings) => estimate::embeddings_estimate(embeddings),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Stage 4: where it may go. Every request that reaches this stage leaves a decision row.
+
+use super::{classify::Ask, resolve::Scope};
+use crate::{
+    health::Health,
+    journal::{Entry, Journal},
+};
+use policies::{
+    data::Passage,
+    ids::DeploymentId,
+    refusal::Refusal,
+    tenant::Model,
+    tier::{self, Facts, Plan, Reason, Routing},
+    time::Timestamp,
+    usage::{Decision, Verdict},
+};
+use store::entropy;
+
+/// A request with the deployments that may answer it, best first.
+pub struct Routed {
+    plan: Plan,
+    decision: Box<Decision>,
+}
+
+impl Routed {
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        self.decision.verdict
+    }
+
+    /// The row to be journaled with the intent.
+    pub fn decision(&self) -> Box<Decision> {
+        self.decision.clone()
+    }
+
+    /// The same decision, when a later stage refuses after all.
+    pub fn refused(&self, refusal: &Refusal) -> Box<Decision> {
+        let refusal = Some(refusal.code().to_owned());
+        Box::new(Decision { verdict: Verdict::Refused, refusal, ..(*self.decision).clone() })
+    }
+}
+
+pub async fn route(
+    health: &Health,
+    journal: &Journal,
+    scope: &Scope,
+    ask: &Ask,
+    now: Timestamp,
+) -> Result<Routed, Refusal> {
+    let mut decision = blank(scope, ask, now);
+    let found = find(health, scope, ask, now);
+    decision.candidates = found.candidates;
+    let refusal = match found.plan {
+        Ok(plan) => {
+            decision.masked = plan.first().masked.iter().cloned().collect();
+            if !decision.masked.is_empty() {
+                decision.verdict = Verdict::Masked;
+            }
+            return Ok(Routed { plan, decision });
+        }
+        Err(refusal) => refusal,
+    };
+    decision.verdict = Verdict::Refused;
+    decision.refusal = Some(refusal.code().to_owned());
+    let entry = Entry { decision: Some(decision), ..Entry::default() };
+    let written = journal.write(entry).await;
+    written.map_err(|_unwritten| Refusal::Unavailable { retry_millis: 1_000 })?;
+    Err(refusal)
+}
+
+/// What was considered, and what came of it.
+struct Found {
+    candidates: Vec<(DeploymentId, String)>,
+    plan: Result<Plan, Refusal>,
+}
+
+fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
+    let model = ask.model();
+    let known = scope.live().tenant.models.get(model).filter(|_| scope.grant().may_use(model));
+    let not_found = Refusal::ModelNotFound { model: model.chars().take(128).collect() };
+    let Some(known) = known else {
+        return Found { candidates: Vec::new(), plan: Err(not_found) };
+    };
+    let mut chance = [0; 8];
+    // Without chance every draw is the same, which is still a valid route.
+    let _ = entropy::fill(&mut chance);
+    let facts = Facts {
+        flow: ask.flow(),
+        rules: &scope.grant().rules,
+        now,
+        healthy: &|deployment| health.allows(deployment),
+        chance: u64::from_le_bytes(chance),
+    };
+    let Routing { candidates, plan } = tier::route(known, &facts);
+    let plan = plan.ok_or_else(|| {
+        if candidates.is_empty() {
+            not_found
+        } else {
+            denial(scope, ask, known, &candidates, &facts)
+        }
+    });
+    let told = candidates.iter().map(|(id, reason)| (*id, reason.text()));
+    Found { candidates: told.collect(), plan }
+}
+
+/// What is refused, why, and what to do about it.
+fn denial(
+    scope: &Scope,
+    ask: &Ask,
+    model: &Model,
+    candidates: &[(DeploymentId, Reason)],
+    facts: &Facts<'_>,
+) -> Refusal {
+    let data = |(_, reason): &(_, Reason)| match reason {
+        Reason::Data(passage) => Some(passage.clone()),
+        Reason::Admissible | Reason::AfterMasking | Reason::Unpriced | Reason::Unhealthy => None,
+    };
+    let Some(passage) = candidates.iter().find_map(data) else {
+        return Refusal::Capacity { retry_millis: 5_000 };
+    };
+    let name = &model.name;
+    let what = match passage {
+        Passage::Denied(label) => {
+            return deny(scope, &format!("the request holds `{label}`, which may go nowhere"), "");
+        }
+        Passage::LabelNotCleared(label) => {
+            format!("the request holds `{label}`, and no deployment of `{name}` is cleared for it")
+        }
+        Passage::AboveClearance(level) => {
+            format!("{level} data may not go to any deployment of `{name}`")
+        }
+        Passage::AsIs | Passage::Masked(_) => format!("no deployment of `{name}` may answer"),
+    };
+    let others = scope.live().tenant.models.values().filter(|other| {
+        scope.grant().may_use(&other.name) && tier::route(other, facts).plan.is_some()
+    });
+    let others: Vec<&str> = others.map(|other| other.name.as_str()).take(3).collect();
+    let hint = match others.as_slice() {
+        [] if ask.flow().caller.is_some() => {
+            "; remove the data, or declare a lower level if it is not in there".to_owned()
+        }
+        [] => "; remove the data from the request".to_owned(),
+        others => format!("; models that may receive it: {}", others.join(", ")),
+    };
+    deny(scope, &what, &hint)
+}
+
+fn deny(scope: &Scope, what: &str, hint: &str) -> Refusal {
+    let ask = match &scope.live().tenant.support {
+        Some(support) => format!("; questions: {support}"),
+        None => String::new(),
+    };
+    Refusal::PolicyDenied { reason: format!("{what}{hint}{ask}") }
+}
+
+fn blank(scope: &Scope, ask: &Ask, at: Timestamp) -> Box<Decision> {
+    let (tenant, grant) = (&scope.live().tenant, scope.grant());
+    Box::new(Decision {
+        org: tenant.org,
+        request: ask.request(),
+        at,
+        project: grant.project,
+        principal: grant.principal,
+        key: grant.key,
+        surface: ask.surface(),
+        model: ask.model().chars().take(128).collect(),
+        verdict: Verdict::Allowed,
+        refusal: None,
+        flow: ask.flow().clone(),
+        candidates: Vec::new(),
+        masked: Vec::new(),
+        revision: tenant.revision,
+    })
+}

@@ -1,0 +1,133 @@
+//! The embedded engine: one file, one writer, a few readers.
+
+mod directory;
+mod ledger;
+mod registry;
+mod row;
+mod usage;
+
+use crate::Fault;
+use policies::{budget::Pot, ids::BudgetId, time::Span, time::Timestamp};
+use sqlx::{
+    Row, SqlSafeStr, Sqlite as Engine, SqlitePool, Transaction,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+use std::{fmt, fs, io, path::Path, time::Duration};
+
+/// Connections that read, at most.
+const READERS_MAX: u32 = 4;
+/// How long one process waits for another that writes.
+const BUSY_MILLIS_MAX: u64 = 10_000;
+/// How long a call waits for a connection.
+const ACQUIRE_MILLIS_MAX: u64 = 10_000;
+
+/// A database file. Several processes may have it open; writes are serialised by its lock.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// One connection: a process never waits for itself in the file's lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens `path` and brings its tables up to date; makes the file (only its owner may read
+    /// it) and its folder where there is none.
+    ///
+    /// A commit survives the end of the process. The last ones before a power failure may be
+    /// lost, which the journal makes good.
+    pub async fn open(path: &Path) -> Result<Self, Fault> {
+        create(path).map_err(sqlx::Error::Io)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_millis(BUSY_MILLIS_MAX));
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrate(&writer).await?;
+        let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A database that lives as long as the value.
+    pub async fn in_memory() -> Result<Self, Fault> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let writer = pool(1).connect_with(options).await?;
+        migrate(&writer).await?;
+        Ok(Self { readers: writer.clone(), writer })
+    }
+
+    /// Ends all connections; the file is complete without its side files after that.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that has the write lock from its first statement on: one that only asks for
+    /// it later fails at once when another process writes, whatever the busy timeout.
+    async fn begin(&self) -> Result<Transaction<'static, Engine>, Fault> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+fn pool(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS_MAX))
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// All migrations in one transaction that holds the write lock, so that of several processes that
+/// start at once one makes the tables and the others find them.
+async fn migrate(writer: &SqlitePool) -> Result<(), Fault> {
+    let sql = include_str!("../migrations/sqlite/0001_initial.sql").into_sql_str();
+    let initial = Migration::new(1, "initial".into(), MigrationType::Simple, sql, false);
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    Migrator::with_migrations(vec![initial]).run(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The 16 bytes of an id.
+fn bytes(row: &SqliteRow, column: &'static str) -> Result<[u8; 16], Fault> {
+    sized(row.try_get(column)?, column)
+}
+
+fn sized<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| Fault::Unreadable {
+        what,
+        cause: format!("{} bytes instead of {N}", bytes.len()),
+    })
+}
+
+fn unreadable(what: &'static str, cause: &dyn fmt::Display) -> Fault {
+    Fault::Unreadable { what, cause: cause.to_string() }
+}
+
+/// The columns `budget`, `starts` and `ends`.
+fn pot(row: &SqliteRow) -> Result<Pot, Fault> {
+    let starts = Timestamp(row.try_get("starts")?);
+    let ends = Timestamp(row.try_get("ends")?);
+    let budget = BudgetId::from_bytes(bytes(row, "budget")?);
+    Ok(Pot { budget, span: Span { starts, ends } })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! All black-box suites, in one binary: one link.
+
+mod billing;
+mod budget;
+mod contract;
+mod crash;
+mod demo;
+mod drop_in;
+mod limits;
+mod protocol;
+mod routing;
+mod settings;
+mod streaming;
+mod tenants;
+mod tidy;
