@@ -168,7 +168,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> bool {
-        let mut waiting: Vec<Box<Waiting>> = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
         let mut cleaned = clock::monotonic();
         loop {
             let stop = self.gather(&mut waiting);
@@ -190,13 +190,13 @@ impl Writer {
     }
 
     /// Waits for a message and takes all that have come. True: it is time to stop.
-    fn gather(&mut self, waiting: &mut Vec<Box<Waiting>>) -> bool {
+    fn gather(&mut self, waiting: &mut Vec<Waiting>) -> bool {
         let patience = if waiting.is_empty() { IDLE } else { RETRY };
         let mut next = self.incoming.recv_timeout(patience);
         self.lines.clear();
         loop {
             match next {
-                Ok(Message::Write(next)) => waiting.push(next),
+                Ok(Message::Write(next)) => waiting.push(*next),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
             }
@@ -210,7 +210,7 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, waiting: &mut Vec<Box<Waiting>>) -> Result<(), CommitFault> {
+    fn commit(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), CommitFault> {
         while !waiting.is_empty() {
             let mut taken = 0;
             self.lines.clear();
@@ -224,7 +224,7 @@ impl Writer {
             self.add_progress()?;
             let seq = self.file.append(self.boot, clock::now(), &self.lines)?;
             for next in waiting.drain(..taken) {
-                let Waiting { entry, done } = *next;
+                let Waiting { entry, done } = next;
                 self.committed(entry, Written(seq));
                 if let Some(done) = done {
                     // A caller that has gone does not wait for it.
@@ -305,7 +305,7 @@ enum CommitFault {
 }
 
 /// Endings stay until they can be written; what has not begun is told that it must not begin.
-fn refuse_intents(waiting: &mut Vec<Box<Waiting>>) {
+fn refuse_intents(waiting: &mut Vec<Waiting>) {
     waiting.retain_mut(|next| {
         let begins = next.entry.intent.take().is_some() || next.entry.closing.is_none();
         if let Some(done) = next.done.take_if(|_| begins) {
