@@ -15,7 +15,7 @@ use policies::{
     time::Timestamp,
     usage::{Ending, Outcome, Source, Stamp, Tokens},
 };
-use std::{mem, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Instant};
 use store::clock;
 use tokio::sync::oneshot;
 
@@ -263,11 +263,21 @@ impl Draft {
         counted: NanoUsd,
         overrun: NanoUsd,
     ) -> Ending {
+        let lines = match cost {
+            None => BTreeMap::new(),
+            Some(cost) => {
+                let lines = self.rates.lines(&tokens).into_iter();
+                let lines: BTreeMap<_, _> = lines.map(|it| (it.kind.to_owned(), it.cost)).collect();
+                let whole = lines.values().copied().sum::<NanoUsd>() == cost;
+                if whole { lines } else { capped_line(cost) }
+            }
+        };
         Ending {
             outcome: self.outcome,
             source,
             tokens,
             cost,
+            lines,
             counted,
             overrun,
             finish_reason: self.finish_reason,
@@ -277,6 +287,12 @@ impl Draft {
             ended_at: self.ended_at,
         }
     }
+}
+
+/// The bill of a cost that its tokens do not explain line by line.
+pub(crate) fn capped_line(cost: NanoUsd) -> BTreeMap<String, NanoUsd> {
+    let charged = cost != NanoUsd::ZERO;
+    charged.then(|| ("capped".to_owned(), cost)).into_iter().collect()
 }
 
 fn elapsed(since: Instant) -> i64 {

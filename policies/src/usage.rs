@@ -188,6 +188,10 @@ pub struct Ending {
     pub tokens: Tokens,
     /// What is billed. None: a kind of usage without a price; the period cannot close.
     pub cost: Option<NanoUsd>,
+    /// What each kind of usage costs, in nano-USD: the lines of the bill. A cost that was cut at
+    /// the hold is one line, `capped`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, NanoUsd>,
     /// What the budgets count: the cost, or the whole hold while the cost is unknown.
     pub counted: NanoUsd,
     /// What the provider reported above the hold.

@@ -125,6 +125,7 @@ fn unknown(stamp: &Stamp, seen: (NanoUsd, i64), boot: &OldBoot, now: Timestamp) 
         source: Source::Estimated,
         tokens: Tokens { output, ..Tokens::default() },
         cost: Some(cost),
+        lines: crate::bill::capped_line(cost),
         counted,
         overrun: NanoUsd::ZERO,
         finish_reason: None,

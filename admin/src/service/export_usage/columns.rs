@@ -86,6 +86,10 @@ pub(super) const COLUMNS: &[Column] = columns! {
     image_tokens: |it| Cell::Number(it.ending.tokens.image);
     cost_usd: |it| it.ending.cost.map_or(Cell::Absent, Cell::Dollars);
     cost_nano_usd: |it| it.ending.cost.map_or(Cell::Absent, nano);
+    cost_lines_nano_usd: |it| {
+        let lines = it.ending.lines.iter();
+        Cell::Map(lines.map(|(kind, cost)| (kind.clone(), cost.0.to_string())).collect())
+    };
     counted_usd: |it| Cell::Dollars(it.ending.counted);
     counted_nano_usd: |it| nano(it.ending.counted);
     overrun_usd: |it| Cell::Dollars(it.ending.overrun);

@@ -58,6 +58,7 @@ fn record(number: u8) -> UsageRecord {
         source: Source::Reported,
         tokens: Tokens { input: 10, output: 20, ..Tokens::default() },
         cost: Some(NanoUsd(-1_500)),
+        lines: BTreeMap::from([("output".to_owned(), NanoUsd(-1_500))]),
         counted: NanoUsd(1),
         overrun: NanoUsd(0),
         finish_reason: Some("stop".to_owned()),

@@ -129,6 +129,8 @@ CREATE TABLE usage (
     audio_out BIGINT NOT NULL,
     image BIGINT NOT NULL,
     cost BIGINT,
+    -- Nano-USD by kind of usage.
+    lines JSONB NOT NULL,
     counted BIGINT NOT NULL,
     overrun BIGINT NOT NULL,
     finish_reason TEXT,

@@ -129,6 +129,8 @@ CREATE TABLE usage (
     audio_out INTEGER NOT NULL,
     image INTEGER NOT NULL,
     cost INTEGER,
+    -- Nano-USD by kind of usage, as JSON.
+    lines TEXT NOT NULL,
     counted INTEGER NOT NULL,
     overrun INTEGER NOT NULL,
     finish_reason TEXT,

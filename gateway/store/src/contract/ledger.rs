@@ -186,6 +186,11 @@ pub async fn a_period_that_is_over_grants_nothing(store: &impl Store) -> Result<
     let reply = store.sync(&ACME, &boot(1), need(&[pot(WHOLE), over], 1)).await?;
 
     assert_eq!(answer(&reply)?, Answer::PeriodOver);
+    let raised = budget(TEAM, "acme", &json!({"unit": "team"}), LIMIT)?;
+    seed_by_commit(store, &ACME, vec![raised]).await?;
+    let states = store.pots(&ACME, Timestamp(0)).await?;
+    let limit = states.iter().find(|state| state.pot == over).map(|state| state.balance.limit);
+    assert_eq!(limit, Some(NanoUsd(TEAM_LIMIT)), "what is over keeps its limit");
     assert_eq!(pots(store, ACME).await?.concat().iter().sum::<i64>(), 0);
     Ok(())
 }

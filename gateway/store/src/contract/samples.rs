@@ -163,6 +163,7 @@ pub(super) fn record(org: OrgId, number: u64, by: BootId, cost: i64, counted: i6
         source: Source::Reported,
         tokens: Tokens { input: 10, output: 20, ..Tokens::default() },
         cost: Some(NanoUsd(cost)),
+        lines: [("output".to_owned(), NanoUsd(cost))].into(),
         counted: NanoUsd(counted),
         overrun: NanoUsd(cost - counted).at_least_zero(),
         finish_reason: Some("stop".to_owned()),

@@ -20,7 +20,7 @@ use sqlx::{
 };
 
 /// In the order in which [`bind`] binds them.
-pub(super) const COLUMNS: [&str; 50] = [
+pub(super) const COLUMNS: [&str; 51] = [
     "org",
     "request",
     "attempt",
@@ -64,6 +64,7 @@ pub(super) const COLUMNS: [&str; 50] = [
     "audio_out",
     "image",
     "cost",
+    "lines",
     "counted",
     "overrun",
     "finish_reason",
@@ -76,7 +77,7 @@ pub(super) const COLUMNS: [&str; 50] = [
 pub(super) type Binding<'q> = Query<'q, Engine, SqliteArguments>;
 
 pub(super) fn bind<'q>(query: Binding<'q>, record: &'q UsageRecord) -> Result<Binding<'q>, Fault> {
-    Ok(bind_ending(bind_stamp(query, &record.stamp, record.part)?, &record.ending))
+    bind_ending(bind_stamp(query, &record.stamp, record.part)?, &record.ending)
 }
 
 fn bind_stamp<'q>(query: Binding<'q>, it: &'q Stamp, part: u32) -> Result<Binding<'q>, Fault> {
@@ -117,9 +118,9 @@ fn bind_stamp<'q>(query: Binding<'q>, it: &'q Stamp, part: u32) -> Result<Bindin
         .bind(it.queue_millis))
 }
 
-fn bind_ending<'q>(query: Binding<'q>, it: &'q Ending) -> Binding<'q> {
+fn bind_ending<'q>(query: Binding<'q>, it: &'q Ending) -> Result<Binding<'q>, Fault> {
     let tokens = &it.tokens;
-    query
+    Ok(query
         .bind(it.outcome.word())
         .bind(it.source.word())
         .bind(tokens.input)
@@ -131,13 +132,14 @@ fn bind_ending<'q>(query: Binding<'q>, it: &'q Ending) -> Binding<'q> {
         .bind(tokens.audio_out)
         .bind(tokens.image)
         .bind(it.cost.map(|cost| cost.0))
+        .bind(json(&it.lines)?)
         .bind(it.counted.0)
         .bind(it.overrun.0)
         .bind(it.finish_reason.as_deref())
         .bind(it.flaw.as_deref())
         .bind(it.first_byte_millis)
         .bind(it.total_millis)
-        .bind(it.ended_at.0)
+        .bind(it.ended_at.0))
 }
 
 pub(super) fn read(row: &SqliteRow) -> Result<UsageRecord, Fault> {
@@ -189,6 +191,7 @@ fn read_ending(row: &SqliteRow) -> Result<Ending, Fault> {
         source: word(row, "source", Source::from_word)?,
         tokens: tokens(row)?,
         cost: row.try_get::<Option<i64>, _>("cost")?.map(NanoUsd),
+        lines: from_json(row, "lines")?,
         counted: NanoUsd(row.try_get("counted")?),
         overrun: NanoUsd(row.try_get("overrun")?),
         finish_reason: row.try_get("finish_reason")?,
