@@ -35,6 +35,7 @@ pub struct Gateway {
     pub client: SocketAddr,
     pub admin: SocketAddr,
     app: Arc<App>,
+    ledger: Arc<dyn Ledger>,
     client_listener: JoinHandle<()>,
     admin_listener: JoinHandle<()>,
     drain: CancellationToken,
@@ -93,19 +94,21 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
         let (watching, purse) = (drain.clone(), Arc::clone(&purse));
         async move { snapshot.watch(directory, purse, poll, watching).await }
     });
-    background.spawn(async move { shipper.run(ledger, watching).await });
+    let shipping = Arc::clone(&ledger);
+    background.spawn(async move { shipper.run(shipping, watching).await });
     background.spawn(keep_house(Arc::clone(&app), drain.clone()));
-    listen(config, app, Parts { background, stop, drain }).await
+    listen(config, app, Parts { ledger, background, stop, drain }).await
 }
 
 struct Parts {
+    ledger: Arc<dyn Ledger>,
     background: TaskTracker,
     stop: CancellationToken,
     drain: CancellationToken,
 }
 
 async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<Gateway> {
-    let Parts { background, stop, drain } = parts;
+    let Parts { ledger, background, stop, drain } = parts;
     let bind = async |address: SocketAddr, what: &str| {
         TcpListener::bind(address).await.with_context(|| format!("{what} listener on {address}"))
     };
@@ -143,7 +146,17 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
         stop.clone(),
         ADMIN_DEADLINE,
     ));
-    Ok(Gateway { client, admin, app, client_listener, admin_listener, drain, background, stop })
+    Ok(Gateway {
+        client,
+        admin,
+        app,
+        ledger,
+        client_listener,
+        admin_listener,
+        drain,
+        background,
+        stop,
+    })
 }
 
 fn limits(config: &Config) -> listener::Limits {
@@ -205,9 +218,22 @@ impl Gateway {
         let _ = self.admin_listener.await;
         self.background.close();
         self.background.wait().await;
-        let stopped = tokio::task::spawn_blocking(move || app.journal.stop());
-        let clean = stopped.await.unwrap_or(false);
-        tracing::info!(shipped, clean, "drained");
+        let clean = shipped && close(app, self.ledger.as_ref()).await;
+        tracing::info!(clean, "drained");
         clean
     }
+}
+
+/// Gives back what the leases still have, and marks the journal clean. A boot of which a row is
+/// missing in the store stays open: the next start ships it and closes it.
+async fn close(app: Arc<App>, ledger: &dyn Ledger) -> bool {
+    if !app.journal.is_shipped() {
+        return false;
+    }
+    if let Err(fault) = ledger.close(&app.purse.boot(), true).await {
+        tracing::error!(%fault, "the leases of this start are still open");
+        return false;
+    }
+    let stopped = tokio::task::spawn_blocking(move || app.journal.stop());
+    stopped.await.unwrap_or(false)
 }

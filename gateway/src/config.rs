@@ -129,14 +129,7 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, BadConfig> {
     let given = table(text)?;
     let mut mistakes = Vec::new();
     let merged = overlay(&defaults, &given, "", &mut mistakes);
-    // One section at a time, so that a wrong type in each of them is told at once.
-    for (section, value) in &merged {
-        let mut alone = defaults.clone();
-        alone.insert(section.clone(), value.clone());
-        if let Err(fault) = Config::deserialize(toml::Value::Table(alone)) {
-            mistakes.push(format!("[{section}]: {}", fault.message()));
-        }
-    }
+    mistakes.extend(wrong_values(&defaults, &merged));
     if !mistakes.is_empty() {
         return Err(BadConfig(mistakes));
     }
@@ -145,6 +138,24 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, BadConfig> {
     config.anchor(folder);
     let mistakes = config.contradictions();
     if mistakes.is_empty() { Ok(config) } else { Err(BadConfig(mistakes)) }
+}
+
+/// One setting at a time, so that every wrong value is told at once.
+fn wrong_values(defaults: &toml::Table, merged: &toml::Table) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for (section, value) in merged {
+        let settings = value.as_table().into_iter().flatten();
+        for (key, value) in settings {
+            let mut alone = defaults.clone();
+            if let Some(toml::Value::Table(within)) = alone.get_mut(section) {
+                within.insert(key.clone(), value.clone());
+            }
+            if let Err(fault) = Config::deserialize(toml::Value::Table(alone)) {
+                mistakes.push(format!("[{section}] {key}: {}", fault.message()));
+            }
+        }
+    }
+    mistakes
 }
 
 fn table(text: &str) -> Result<toml::Table, BadConfig> {

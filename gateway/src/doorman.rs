@@ -12,6 +12,8 @@ use std::{net::IpAddr, num::NonZeroU32};
 const REMEMBERED_MAX: usize = 100_000;
 
 pub struct Doorman {
+    failures_max: u32,
+    keys_max: u32,
     failures: DefaultKeyedRateLimiter<IpAddr>,
     keys: DefaultKeyedRateLimiter<KeyId>,
 }
@@ -21,7 +23,22 @@ impl Doorman {
         let least = |most: u32| NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
         let failures = Quota::per_minute(least(edge.failed_authentications_per_minute));
         let keys = Quota::per_second(least(edge.key_requests_per_second_max));
-        Self { failures: RateLimiter::keyed(failures), keys: RateLimiter::keyed(keys) }
+        Self {
+            failures_max: edge.failed_authentications_per_minute,
+            keys_max: edge.key_requests_per_second_max,
+            failures: RateLimiter::keyed(failures),
+            keys: RateLimiter::keyed(keys),
+        }
+    }
+
+    /// Failed authentications of one address in a minute.
+    pub fn failures_max(&self) -> i64 {
+        self.failures_max.into()
+    }
+
+    /// Requests of one key in a second.
+    pub fn key_max(&self) -> i64 {
+        self.keys_max.into()
     }
 
     /// Notes a failed authentication. False: that address fails too often.

@@ -151,7 +151,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_created_or_lost(acts in prop::collection::vec((0..4u8, 0..1_000i64), 0..200)) {
+        fn nothing_is_created_or_lost(
+            acts in prop::collection::vec((0..4u8, 0..1_000i64), 0..200),
+        ) {
             let mut lease = Lease::default();
             let (mut granted, mut held) = (0, Vec::new());
             let mut spent = NanoUsd::ZERO;

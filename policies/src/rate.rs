@@ -171,7 +171,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_stretch_holds_more_than_the_limit(gaps in prop::collection::vec(0..4_000i64, 1..400)) {
+        fn no_stretch_holds_more_than_the_limit(
+            gaps in prop::collection::vec(0..4_000i64, 1..400),
+        ) {
             let (mut window, mut now, mut taken) = (Window::new(Stretch::Minute), 0, Vec::new());
             for gap in gaps {
                 now += gap;

@@ -34,9 +34,9 @@ pub enum Refusal {
     #[error("{level} data needs an approval before it may be sent")]
     ApprovalRequired { level: Level },
     #[error("the limit of requests on {} is reached", place.level)]
-    RateLimited { place: Place, retry_millis: i64 },
+    RateLimited { place: Place, limit: i64, retry_millis: i64 },
     #[error("the limit of tokens on {} is reached", place.level)]
-    TokensLimited { place: Place, retry_millis: Option<i64> },
+    TokensLimited { place: Place, limit: i64, retry_millis: Option<i64> },
     #[error("the limit of concurrent requests on {} is reached", place.level)]
     ConcurrencyLimited { place: Place },
     #[error("{}", exhausted(place, *left, *resets))]

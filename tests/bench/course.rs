@@ -148,6 +148,15 @@ pub(crate) fn run(programs: &Programs, folder: &Path, length: &Length) -> anyhow
     Ok(Measured { started, saturated, timed, first_bytes, streamed, idle, after, rows })
 }
 
+/// Loads Penstock alone for `span`, for somebody who looks at it with a profiler.
+pub(crate) fn load(programs: &Programs, folder: &Path, span: Duration) -> anyhow::Result<()> {
+    let stand = Stand::start(programs, folder, 1)?;
+    eprintln!("loading process {} for {} s", stand.penstock.id(), span.as_secs());
+    let round = saturate(&stand, &stand.governed, &stand.penstock, span)?;
+    println!("{round:#?}");
+    Ok(())
+}
+
 fn saturate(
     stand: &Stand<'_>,
     target: &Target,

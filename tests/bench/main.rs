@@ -13,7 +13,7 @@ mod wire;
 use anyhow::{Context as _, bail};
 use course::Length;
 use report::Circumstances;
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// What `tests/bench/run` tells.
 struct Args {
@@ -22,12 +22,18 @@ struct Args {
     commit: String,
     date: String,
     length: Length,
+    /// Nothing is measured, Penstock is only loaded.
+    load: Option<Duration>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = read_args()?;
     let folder = tempfile::tempdir().context("a folder for the run")?;
     let programs = stand::Programs { penstock: args.penstock, nginx: args.nginx };
+    if let Some(span) = args.load {
+        course::load(&programs, folder.path(), span)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let circumstances = Circumstances::of(&programs, args.commit, args.date)?;
     let measured = course::run(&programs, folder.path(), &args.length)?;
     let table = report::table(&measured);
@@ -42,7 +48,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 fn read_args() -> anyhow::Result<Args> {
     let (mut penstock, mut nginx, mut length) = (None, None, Length::FULL);
-    let (mut commit, mut date) = (None, None);
+    let (mut commit, mut date, mut load) = (None, None, None);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -50,6 +56,7 @@ fn read_args() -> anyhow::Result<Args> {
             "--nginx" => nginx = words.next(),
             "--commit" => commit = words.next(),
             "--date" => date = words.next(),
+            "--load" => load = words.next(),
             "--short" => length = Length::SHORT,
             other => bail!("`{other}` is not known: start it with tests/bench/run"),
         }
@@ -61,5 +68,6 @@ fn read_args() -> anyhow::Result<Args> {
         commit: commit.unwrap_or_default(),
         date: date.unwrap_or_default(),
         length,
+        load: load.map(|seconds| seconds.parse().map(Duration::from_secs)).transpose()?,
     })
 }

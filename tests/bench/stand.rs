@@ -45,6 +45,7 @@ pub(crate) struct Target {
 /// A program that runs. Dropped, it is killed.
 pub(crate) struct Running {
     child: Child,
+    log: PathBuf,
 }
 
 /// All programs of a run, with ways to them.
@@ -78,9 +79,10 @@ impl<'a> Stand<'a> {
     ) -> anyhow::Result<Self> {
         let (provider, proxy) = (free()?, free()?);
         let listen = provider.to_string();
-        let simulated = penstock(programs, folder, LOAD_CORE, &["simulate", "--listen", &listen])?;
+        let mut simulated =
+            penstock(programs, folder, LOAD_CORE, &["simulate", "--listen", &listen])?;
         let direct = target(provider, "/v1/chat/completions", "none");
-        first_answer(&direct)?;
+        first_answer(&direct, &mut simulated)?;
 
         let conf = folder.join("nginx.conf");
         let text = NGINX
@@ -96,8 +98,8 @@ impl<'a> Stand<'a> {
         let begun = clock::monotonic();
         let mut command = on_core(TESTED_CORE, &programs.nginx);
         command.arg("-e").arg(folder.join("nginx.err")).arg("-c").arg(&conf);
-        let nginx = launch(&mut command, folder, "nginx")?;
-        first_answer(&proxied)?;
+        let mut nginx = launch(&mut command, folder, "nginx")?;
+        first_answer(&proxied, &mut nginx)?;
         let nginx_millis = begun.elapsed().as_secs_f64() * 1e3;
 
         let (client, keys) = set_up(programs, folder, provider)?;
@@ -106,8 +108,8 @@ impl<'a> Stand<'a> {
         let mut times = Vec::new();
         let penstock = loop {
             let begun = clock::monotonic();
-            let running = penstock(programs, folder, TESTED_CORE, &["serve"])?;
-            first_answer(&governed)?;
+            let mut running = penstock(programs, folder, TESTED_CORE, &["serve"])?;
+            first_answer(&governed, &mut running)?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
             if starts <= times.len() {
                 break running;
@@ -205,14 +207,13 @@ fn penstock(
     launch(command.args(args), folder, "penstock")
 }
 
-/// What it prints goes to files in the folder; taskset becomes the program, so its id stays.
+/// What it prints goes to a file in the folder; taskset becomes the program, so its id stays.
 fn launch(command: &mut Command, folder: &Path, name: &str) -> anyhow::Result<Running> {
-    let log = |end: &str| -> anyhow::Result<File> {
-        let path = folder.join(format!("{name}.{end}"));
-        Ok(File::options().create(true).append(true).open(path)?)
-    };
-    command.current_dir(folder).stdin(Stdio::null()).stdout(log("out")?).stderr(log("log")?);
-    Ok(Running { child: command.spawn().with_context(|| format!("starting {name}"))? })
+    let log = folder.join(format!("{name}.log"));
+    let file = File::options().create(true).append(true).open(&log)?;
+    command.current_dir(folder).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let child = command.spawn().with_context(|| format!("starting {name}"))?;
+    Ok(Running { child, log })
 }
 
 /// Runs a command of Penstock to its end.
@@ -224,15 +225,16 @@ fn penstock_output(programs: &Programs, folder: &Path, args: &[&str]) -> anyhow:
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Asks until an answer comes.
-fn first_answer(target: &Target) -> anyhow::Result<()> {
+/// Asks until `running` answers.
+fn first_answer(target: &Target, running: &mut Running) -> anyhow::Result<()> {
     let over = clock::monotonic() + START_MAX;
     loop {
         if let Ok(stream) = TcpStream::connect(target.address) {
             return latency::one(target, stream, Ask::Whole);
         }
-        if over < clock::monotonic() {
-            bail!("nothing listens on {}", target.address);
+        if over < clock::monotonic() || running.child.try_wait()?.is_some() {
+            let log = fs::read_to_string(&running.log).unwrap_or_default();
+            bail!("{} does not listen: {log}", running.log.display());
         }
         sleep(LOOK);
     }

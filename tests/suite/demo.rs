@@ -66,7 +66,7 @@ async fn the_line_that_the_demo_gives_to_paste_works_until_it_is_told_to_end() {
 }
 
 async fn tour(folder: &Path, more: &[&str]) -> String {
-    process::run(folder, &[&ARGS, &["--exit"], more].concat()).await.ok()
+    process::run(folder, &[&ARGS[..], &["--exit"], more].concat()).await.ok()
 }
 
 /// The keys that the demo made, as it keeps them.

@@ -13,6 +13,12 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Clients sleep as long as they are told, or refuse to: longer waits are told in words.
 const RETRY_AFTER_SECS_MAX: i64 = 120;
 
+/// OpenAI's headers of limits: how much, how much is left, how long until all of it is back.
+pub(crate) const REQUEST_GAUGE: [&str; 3] =
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+pub(crate) const TOKEN_GAUGE: [&str; 3] =
+    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+
 /// One row of the table.
 struct Wording {
     status: StatusCode,
@@ -135,6 +141,19 @@ pub(crate) fn answer(refusal: &Refusal) -> Response<EdgeBody> {
     if let Some(millis) = wording.retry_millis {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(millis)));
     }
+    let gauge = match gauge(refusal) {
+        Some(Gauge { names: [limit, remaining, reset], most, millis }) => vec![
+            (limit, most.to_string()),
+            (remaining, "0".to_owned()),
+            (reset, format!("{millis}ms")),
+        ],
+        None => Vec::new(),
+    };
+    for (name, text) in gauge {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
     if wording.repeat == Repeat::Useless {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
@@ -142,6 +161,24 @@ pub(crate) fn answer(refusal: &Refusal) -> Response<EdgeBody> {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     answer
+}
+
+/// The headers of a limit that is reached.
+struct Gauge {
+    names: [&'static str; 3],
+    most: i64,
+    millis: i64,
+}
+
+fn gauge(refusal: &Refusal) -> Option<Gauge> {
+    let (names, most, millis) = if let Refusal::RateLimited { limit, retry_millis, .. } = refusal {
+        (REQUEST_GAUGE, limit, retry_millis)
+    } else if let Refusal::TokensLimited { limit, retry_millis: Some(millis), .. } = refusal {
+        (TOKEN_GAUGE, limit, millis)
+    } else {
+        return None;
+    };
+    Some(Gauge { names, most: *most, millis: *millis })
 }
 
 /// The last frame of a stream that fails after its head went out.

@@ -47,6 +47,7 @@ pub struct Journal {
     progress: SyncSender<Progress>,
     places: Arc<Semaphore>,
     places_max: u32,
+    outbox: Arc<Outbox>,
     failing: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<bool>>>,
 }
@@ -60,6 +61,7 @@ impl Journal {
         outbox: Arc<Outbox>,
     ) -> Result<Self, OpenFault> {
         file.begin(boot, clock::now())?;
+        let committed = Arc::clone(&outbox);
         // One intent and one ending of each place can wait at a time, and a refusal's decision.
         let (messages, incoming) = sync_channel(places.saturating_mul(3));
         let (progress, marks) = sync_channel(PROGRESS_MARKS_MAX);
@@ -83,6 +85,7 @@ impl Journal {
             messages,
             progress,
             places: Arc::new(Semaphore::new(places)),
+            outbox: committed,
             places_max: u32::try_from(places).unwrap_or(u32::MAX),
             failing,
             writer: Mutex::new(Some(writer)),
@@ -102,6 +105,11 @@ impl Journal {
     pub async fn all_places(&self) {
         // It is never closed, so this cannot fail.
         let _ = self.places.acquire_many(self.places_max).await;
+    }
+
+    /// Everything that was committed is in the store, and no attempt is open.
+    pub fn is_shipped(&self) -> bool {
+        self.outbox.is_empty()
     }
 
     pub fn healthy(&self) -> bool {

@@ -9,6 +9,7 @@ use super::{Promise, classify::Ask, resolve::Scope, route::Routed};
 use crate::{
     app::App,
     bill::{Bill, Desk, Kept, Opened},
+    edge::problem::{REQUEST_GAUGE, TOKEN_GAUGE},
     journal::{Entry, Intent},
     purse::{Gauge, Gauges, Hold, Patience, Seat, Want},
 };
@@ -212,15 +213,10 @@ fn headers(scope: &Scope, ask: &Ask, routed: &Routed, worst: &Worst, gauges: Gau
     if let Some(bound) = worst.bound_added {
         put("x-penstock-output-bound", &bound.to_string());
     }
-    if let Some(Gauge { limit, remaining, reset_millis }) = gauges.requests {
-        put("x-ratelimit-limit-requests", &limit.to_string());
-        put("x-ratelimit-remaining-requests", &remaining.to_string());
-        put("x-ratelimit-reset-requests", &format!("{reset_millis}ms"));
-    }
-    if let Some(Gauge { limit, remaining, reset_millis }) = gauges.tokens {
-        put("x-ratelimit-limit-tokens", &limit.to_string());
-        put("x-ratelimit-remaining-tokens", &remaining.to_string());
-        put("x-ratelimit-reset-tokens", &format!("{reset_millis}ms"));
+    for (names, gauge) in [(REQUEST_GAUGE, gauges.requests), (TOKEN_GAUGE, gauges.tokens)] {
+        let Some(Gauge { limit, remaining, reset_millis }) = gauge else { continue };
+        let values = [limit.to_string(), remaining.to_string(), format!("{reset_millis}ms")];
+        names.iter().zip(values).for_each(|(name, value)| put(name, &value));
     }
     headers
 }

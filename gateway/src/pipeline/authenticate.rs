@@ -57,16 +57,20 @@ pub fn authenticate(
     });
     let Some((org, key)) = known else {
         let patience = doorman.failed(address);
-        return Err(if patience { Refusal::Unauthenticated } else { flood("your address") });
+        return Err(if patience {
+            Refusal::Unauthenticated
+        } else {
+            flood("your address", doorman.failures_max())
+        });
     };
     if !doorman.admits(&key) {
-        return Err(flood("your key"));
+        return Err(flood("your key", doorman.key_max()));
     }
     Ok(Caller { world, org, key })
 }
 
-fn flood(level: &'static str) -> Refusal {
-    Refusal::RateLimited { place: Place { level, own: true }, retry_millis: 1_000 }
+fn flood(level: &'static str, limit: i64) -> Refusal {
+    Refusal::RateLimited { place: Place { level, own: true }, limit, retry_millis: 1_000 }
 }
 
 /// The one credential of the request. Two different ones are refused: else a restriction could

@@ -211,14 +211,15 @@ impl Windows {
             let Some(limit) = limit else { continue };
             if let Err(refused) = window.check(limit, 1, ticks) {
                 let retry_millis = wait(refused).unwrap_or(Stretch::Day.millis());
-                return Err(Refusal::RateLimited { place: place(), retry_millis });
+                return Err(Refusal::RateLimited { place: place(), limit, retry_millis });
             }
         }
         let limits = [rule.tokens_per_minute, rule.tokens_per_day];
         for (window, limit) in self.tokens.iter_mut().zip(limits) {
             let Some(limit) = limit else { continue };
             if let Err(refused) = window.check(limit, want.tokens, ticks) {
-                return Err(Refusal::TokensLimited { place: place(), retry_millis: wait(refused) });
+                let retry_millis = wait(refused);
+                return Err(Refusal::TokensLimited { place: place(), limit, retry_millis });
             }
         }
         Ok(())

@@ -94,7 +94,7 @@ impl World {
             }
         }
         if let Some(first) = lacking.first() {
-            let silent = lacking.iter().any(|pot| self.is_silent(org, pot));
+            let silent = lacking.iter().any(|pot| self.is_silent(org, boot, pot));
             for pot in &lacking {
                 let Some(row) = self.pots.get_mut(&(*org, *pot)) else { continue };
                 if row.recalled.is_none_or(|at| at.plus_millis(RECALL_GAP_MILLIS) <= now) {
@@ -114,12 +114,18 @@ impl World {
         Answer::Granted
     }
 
-    fn is_silent(&self, org: &OrgId, pot: &Pot) -> bool {
+    /// The boot that asks is heard.
+    fn is_silent(&self, org: &OrgId, asking: &BootId, pot: &Pot) -> bool {
         let recalled = self.pots.get(&(*org, *pot)).and_then(|row| row.recalled);
         self.leases.iter().any(|((of, on, boot), lease)| {
             let seen = self.boots.get(boot).map(|row| row.last_seen);
             let has_some = lease.state == State::Open && NanoUsd::ZERO < lease.outstanding();
-            of == org && on == pot && has_some && recalled.is_some() && seen <= recalled
+            of == org
+                && on == pot
+                && boot != asking
+                && has_some
+                && recalled.is_some()
+                && seen <= recalled
         })
     }
 

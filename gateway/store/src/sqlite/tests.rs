@@ -1,3 +1,5 @@
+//! The engine runs every clause of every contract.
+
 use super::Sqlite;
 use crate::model::Model;
 

@@ -1,3 +1,5 @@
+//! What compiling says of good and of wrong documents.
+
 use super::*;
 use crate::document::Document;
 

@@ -61,7 +61,7 @@ pub(super) async fn sync(
     for verdict in verdicts {
         answers.push(match verdict {
             Verdict::Final(answer) => answer,
-            Verdict::Lack(pots) => books.lack(connection, org, &pots).await?,
+            Verdict::Lack(pots) => books.lack(connection, org, boot, &pots).await?,
         });
     }
     books.recall(connection, org, &answers, &ask).await?;
@@ -243,11 +243,13 @@ impl Books {
         Ok(())
     }
 
-    /// Money may come back; `silent` when a boot that has some was not heard since the recall.
+    /// Money may come back; `silent` when another boot that has some was not heard since the
+    /// recall. The boot that asks is heard.
     async fn lack(
         &self,
         connection: &mut SqliteConnection,
         org: &OrgId,
+        asking: &BootId,
         lacking: &[Pot],
     ) -> Result<Answer, Fault> {
         let mut silent = false;
@@ -258,13 +260,14 @@ impl Books {
                 "SELECT EXISTS (SELECT 1 FROM lease JOIN boot ON boot.id = lease.boot
                  WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4
                     AND lease.state = 'open' AND 0 < granted - returned - spent
-                    AND last_seen <= ?5)",
+                    AND last_seen <= ?5 AND lease.boot <> ?6)",
             )
             .bind(org.as_bytes().as_slice())
             .bind(pot.budget.as_bytes().as_slice())
             .bind(pot.span.starts.0)
             .bind(pot.span.ends.0)
             .bind(recalled.0)
+            .bind(asking.as_bytes().as_slice())
             .fetch_one(&mut *connection)
             .await?;
             silent |= any;
