@@ -2,7 +2,7 @@
 
 use crate::{
     counter::{Count, Counter},
-    journal::{Closing, Entry, Journal, Place, Unwritten, Written},
+    journal::{Closing, Entry, Journal, Place, Progress, Unwritten, Written},
     pipeline::classify::Ask,
     purse::{Hold, Seat},
 };
@@ -31,7 +31,7 @@ pub enum End {
     Reported { report: Report, outcome: Outcome },
     /// It did not, or what it told cannot be: we count what we sent and heard.
     Counted { outcome: Outcome, flaw: Option<Flaw> },
-    /// It was sent, and nobody knows what it cost.
+    /// It was sent, and nobody knows what it cost: billed as far as it was seen.
     Unknown,
 }
 
@@ -54,40 +54,51 @@ pub struct Bill {
     desk: Desk,
     ask: Arc<Ask>,
     stamp: Arc<Stamp>,
-    intent: Written,
     rates: Rates,
     hold: Option<Hold>,
     kept: Option<Kept>,
     started: Instant,
     first_byte: Option<i64>,
-    sent: bool,
+    /// How it ends if it is dropped now.
+    dropped: Dropped,
     /// What was heard of a streamed answer.
     pub tap: ChatTap,
 }
 
-/// An attempt whose intent is committed.
+/// What a drop of a bill means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dropped {
+    /// Nothing was sent yet, or it was turned away: nothing was bought.
+    NotBegun,
+    /// It was sent, and failed in a way that leaves its cost unknown.
+    Unknown,
+    /// It was sent, and its caller left.
+    HungUp,
+}
+
+/// An attempt whose intent is about to be committed.
 pub struct Opened {
     pub stamp: Arc<Stamp>,
-    pub intent: Written,
     pub rates: Rates,
     pub hold: Hold,
     pub kept: Kept,
 }
 
 impl Bill {
+    /// To be opened before the intent is given to the journal: if the caller leaves while that is
+    /// committed, the drop of the bill ends the intent that is in the queue by then.
     pub fn open(desk: Desk, ask: Arc<Ask>, opened: Opened) -> Self {
-        let Opened { stamp, intent, rates, hold, kept } = opened;
+        let Opened { stamp, rates, hold, kept } = opened;
         Self {
             desk,
             ask,
             stamp,
-            intent,
             rates,
             hold: Some(hold),
             kept: Some(kept),
             started: clock::monotonic(),
             first_byte: None,
-            sent: false,
+            dropped: Dropped::NotBegun,
             tap: ChatTap::new(HEARD_BYTES_MAX),
         }
     }
@@ -96,9 +107,17 @@ impl Bill {
         &self.stamp
     }
 
-    /// From here on, a drop without an end is a hang-up.
+    /// From here on, a drop is a hang-up.
     pub fn sent(&mut self) {
-        self.sent = true;
+        self.dropped = Dropped::HungUp;
+    }
+
+    /// The attempt has failed; what follows decides only who comes next.
+    pub fn failed(&mut self, end: &End) {
+        self.dropped = match end {
+            End::NotBegun => Dropped::NotBegun,
+            End::Reported { .. } | End::Counted { .. } | End::Unknown => Dropped::Unknown,
+        };
     }
 
     /// The first byte of the answer came.
@@ -117,7 +136,7 @@ impl Bill {
         let seen = Tokens { output: output_tokens, ..Tokens::default() };
         let cost = self.cost(&seen).unwrap_or_default().min(self.stamp.hold);
         let (request, attempt) = (self.stamp.request, self.stamp.attempt);
-        self.desk.journal.note(crate::journal::Progress { request, attempt, cost, output_tokens });
+        self.desk.journal.note(Progress { request, attempt, cost, output_tokens });
     }
 
     /// The request is over. The receiver learns when the ending is committed.
@@ -137,25 +156,35 @@ impl Bill {
     fn close(&mut self, end: End) -> oneshot::Receiver<Result<Written, Unwritten>> {
         let Some(hold) = self.hold.take() else { return oneshot::channel().1 };
         let kept = self.kept.take();
-        if let End::Counted { outcome, flaw } = end {
-            let (done, receiver) = oneshot::channel();
-            let choices = mem::take(self.tap.choices_mut());
-            let ask = Arc::clone(&self.ask);
-            let draft = self.draft(outcome, flaw);
-            let closing = self.closing(None, hold, kept);
-            self.desk.counter.count(Count { ask, choices, draft, closing, done });
-            return receiver;
+        let counted = match &end {
+            End::Counted { .. } => true,
+            // What was seen is billed: output came, so the input was bought too.
+            End::Unknown => 0 < self.tap.deltas(),
+            End::NotBegun | End::Reported { .. } => false,
+        };
+        if !counted {
+            let ending = self.ending(end);
+            let closing = Some(self.closing(ending, hold, kept));
+            return self.desk.journal.send(Entry { closing, ..Entry::default() });
         }
-        let ending = self.ending(end);
-        let closing = Some(self.closing(ending, hold, kept));
-        self.desk.journal.send(Entry { closing, ..Entry::default() })
+        let (done, receiver) = oneshot::channel();
+        let (draft, unknown) = match end {
+            End::Counted { outcome, flaw } => (self.draft(outcome, flaw), false),
+            End::NotBegun | End::Reported { .. } | End::Unknown => {
+                (self.draft(Outcome::Indeterminate, None), true)
+            }
+        };
+        let choices = mem::take(self.tap.choices_mut());
+        let ask = Arc::clone(&self.ask);
+        let closing = self.closing(None, hold, kept);
+        self.desk.counter.count(Count { ask, choices, draft, unknown, closing, done });
+        receiver
     }
 
     fn closing(&self, ending: Option<Ending>, hold: Hold, kept: Option<Kept>) -> Closing {
         let (seats, place) = kept.map(|kept| (kept.seats, kept.place)).unzip();
-        let (stamp, intent, seats) =
-            (Arc::clone(&self.stamp), self.intent, seats.unwrap_or_default());
-        Closing { stamp, intent, ending, hold, seats, place }
+        let (stamp, seats) = (Arc::clone(&self.stamp), seats.unwrap_or_default());
+        Closing { stamp, ending, hold, seats, place }
     }
 
     fn draft(&self, outcome: Outcome, flaw: Option<Flaw>) -> Draft {
@@ -194,14 +223,12 @@ impl Bill {
 /// our own count of what went in and what came; of a whole answer nothing was seen yet.
 impl Drop for Bill {
     fn drop(&mut self) {
-        let end = if !self.sent {
-            End::NotBegun
-        } else if self.tap.has_usage() {
-            End::Reported { report: self.tap.usage(), outcome: Outcome::HungUp }
-        } else if !self.stamp.stream {
-            End::Unknown
-        } else {
-            End::Counted { outcome: Outcome::HungUp, flaw: None }
+        let end = match self.dropped {
+            Dropped::NotBegun => End::NotBegun,
+            Dropped::Unknown => End::Unknown,
+            Dropped::HungUp if !self.stamp.stream => End::Unknown,
+            Dropped::HungUp => unfinished(&self.tap, Outcome::HungUp)
+                .unwrap_or(End::Counted { outcome: Outcome::HungUp, flaw: None }),
         };
         // The journal takes care of it; there is nobody left to tell.
         drop(self.close(end));
@@ -249,7 +276,7 @@ impl Draft {
     }
 
     /// Billed as far as it was seen; counted at the whole hold until somebody knows.
-    fn unknown(self, seen: Tokens) -> Ending {
+    pub fn unknown(self, seen: Tokens) -> Ending {
         let cost = self.rates.cost(&seen).ok().map(|cost| cost.min(self.hold));
         let hold = self.hold;
         self.ending(Source::Estimated, seen, cost, hold, NanoUsd::ZERO)
@@ -324,6 +351,20 @@ pub fn told(report: Report, outcome: Outcome) -> End {
             | Flaw::TooLarge
             | Flaw::ZeroWithText),
         ) => End::Counted { outcome, flaw: Some(flaw) },
+    }
+}
+
+/// What a report is worth that came before the end of the answer: it counts only if it covers
+/// what came. Some servers tell a running count, or zeros, in each chunk.
+pub fn unfinished(tap: &ChatTap, outcome: Outcome) -> Option<End> {
+    let report = tap.has_usage().then(|| tap.usage())?;
+    let pieces = i64::try_from(tap.deltas()).unwrap_or(i64::MAX);
+    if report.tokens.all_output() < pieces {
+        return None;
+    }
+    match told(report, outcome) {
+        end @ End::Reported { .. } => Some(end),
+        End::Counted { .. } | End::NotBegun | End::Unknown => None,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     io,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
 };
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ pub struct Count {
     pub ask: Arc<Ask>,
     pub choices: Vec<Choice>,
     pub draft: Draft,
+    /// The provider may have produced more than we saw.
+    pub unknown: bool,
     pub closing: Closing,
     pub done: oneshot::Sender<Result<Written, Unwritten>>,
 }
@@ -29,31 +31,42 @@ pub struct Count {
 #[derive(Clone)]
 pub struct Counter {
     counts: SyncSender<Count>,
+    journal: Arc<Journal>,
 }
 
 impl Counter {
     /// `places`: of the journal; each can have one count under way.
     pub fn start(journal: Arc<Journal>, places: usize) -> io::Result<Self> {
         let (counts, incoming) = sync_channel(places);
-        let run = move || run(&incoming, &journal);
+        let own = Arc::clone(&journal);
+        let run = move || {
+            while let Ok(count) = incoming.recv() {
+                settle(count, &own);
+            }
+        };
         std::thread::Builder::new().name("counter".to_owned()).spawn(run)?;
-        Ok(Self { counts })
+        Ok(Self { counts, journal })
     }
 
-    /// Never waits: each place of the journal has room here.
+    /// Never waits: each place of the journal has room here. What cannot be counted after all
+    /// counts in full.
     pub fn count(&self, count: Count) {
-        if self.counts.try_send(count).is_err() {
-            tracing::error!("the counter has no room for an attempt");
-        }
+        let lost = match self.counts.try_send(count) {
+            Ok(()) => return,
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => lost,
+        };
+        tracing::error!("an attempt cannot be counted; it counts in full");
+        let Count { draft, mut closing, done, .. } = lost;
+        closing.ending = Some(draft.unknown(Tokens::default()));
+        self.journal.forward(Entry { closing: Some(closing), ..Entry::default() }, done);
     }
 }
 
-fn run(incoming: &Receiver<Count>, journal: &Journal) {
-    while let Ok(count) = incoming.recv() {
-        let Count { ask, choices, draft, mut closing, done } = count;
-        let input = ask.input_estimate();
-        let output = estimate::output_estimate(&choices);
-        closing.ending = Some(draft.counted(Tokens { input, output, ..Tokens::default() }));
-        journal.forward(Entry { closing: Some(closing), ..Entry::default() }, done);
-    }
+fn settle(count: Count, journal: &Journal) {
+    let Count { ask, choices, draft, unknown, mut closing, done } = count;
+    let input = ask.input_estimate();
+    let output = estimate::output_estimate(&choices);
+    let seen = Tokens { input, output, ..Tokens::default() };
+    closing.ending = Some(if unknown { draft.unknown(seen) } else { draft.counted(seen) });
+    journal.forward(Entry { closing: Some(closing), ..Entry::default() }, done);
 }

@@ -9,16 +9,15 @@
 mod entry;
 mod file;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod writer;
 
+pub(crate) use self::writer::Kept;
 pub use self::{
     file::{File, OpenFault},
     recovery::{Recovered, RecoveryFault, recover},
     writer::{Journal, Written},
-};
-pub(crate) use self::{
-    recovery::{by_org as rows_by_org, portions as portions_of},
-    writer::Kept,
 };
 
 use crate::purse::{Hold, Seat};
@@ -57,12 +56,10 @@ pub struct Intent {
     pub stamp: Arc<Stamp>,
 }
 
-/// How an attempt ended, with what its hold kept until this is committed.
+/// How an attempt ended, with what it keeps until this is committed.
 #[derive(Debug)]
 pub struct Closing {
     pub stamp: Arc<Stamp>,
-    /// Where the intent lies, for letting it go.
-    pub intent: Written,
     /// None: surely not begun; it leaves no usage record.
     pub ending: Option<Ending>,
     pub hold: Hold,
@@ -76,4 +73,6 @@ pub struct Entry {
     pub closing: Option<Closing>,
     pub decision: Option<Box<Decision>>,
     pub intent: Option<Intent>,
+    /// Given back when the rest is committed: it bounds the entries that wait.
+    pub place: Option<Place>,
 }

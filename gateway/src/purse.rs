@@ -132,6 +132,12 @@ impl Hold {
         self.give_back(counted);
     }
 
+    /// What became of it is not known: all of it stays spent.
+    pub fn keep(self) {
+        let amount = self.amount;
+        self.settle(amount);
+    }
+
     fn give_back(&mut self, counted: NanoUsd) {
         let pots = std::mem::take(&mut self.pots);
         if pots.is_empty() {

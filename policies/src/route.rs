@@ -7,7 +7,7 @@
 /// What a caller must be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Anyone, without a credential: liveness and readiness only.
+    /// Anyone, without a credential: liveness, readiness and the manual; nothing of any tenant.
     Public,
     /// Send prompts to models that the key may use.
     Infer,

@@ -59,7 +59,7 @@ fn append(line: &LineWritten<'_>, into: &mut Vec<u8>) -> serde_json::Result<()> 
 }
 
 /// The lines of one row.
-pub(super) fn read(row: &[u8]) -> serde_json::Result<Vec<LineRead>> {
+pub(super) fn read(row: &[u8]) -> impl Iterator<Item = serde_json::Result<LineRead>> {
     let lines = row.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(serde_json::from_slice).collect()
+    lines.map(serde_json::from_slice)
 }

@@ -7,7 +7,9 @@ use policies::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{
+    cell::Cell,
     fs,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 use store::entropy;
@@ -51,8 +53,6 @@ pub enum OpenFault {
     Sqlite(#[from] rusqlite::Error),
     #[error("journal: {0}")]
     Entropy(#[from] entropy::Dry),
-    #[error("journal: row {seq} cannot be read: {cause}")]
-    Unreadable { seq: i64, cause: String },
 }
 
 /// An open journal, locked for this process alone.
@@ -60,6 +60,8 @@ pub struct File {
     connection: Connection,
     journal: JournalId,
     durability: Durability,
+    /// The number of the next row.
+    next: Cell<i64>,
     /// Held open: the lock goes when the process goes.
     _lock: fs::File,
 }
@@ -77,14 +79,16 @@ impl File {
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenFault> {
         let io = |cause| OpenFault::Io { path: path.to_owned(), cause };
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(io)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         }
-        let lock = fs::File::create(path.with_extension("lock")).map_err(io)?;
+        let lock = private(&path.with_extension("lock")).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(OpenFault::Locked(path.to_owned())),
             Err(fs::TryLockError::Error(cause)) => return Err(io(cause)),
         }
+        // SQLite gives its side files the mode of this one.
+        drop(private(path).map_err(io)?);
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         let synchronous = match durability {
@@ -99,7 +103,14 @@ impl File {
         let journal: [u8; 16] =
             connection.query_row("SELECT journal FROM meta", [], |row| row.get(0))?;
         let journal = JournalId::from_bytes(journal);
-        Ok(Self { connection, journal, durability, _lock: lock })
+        // Never a number that was used before: `done` speaks of numbers.
+        let next = connection.query_row(
+            "SELECT max((SELECT coalesce(max(seq), 0) FROM batch),
+                (SELECT coalesce(max(done), 0) FROM boot)) + 1",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(Self { connection, journal, durability, next: Cell::new(next), _lock: lock })
     }
 
     pub fn id(&self) -> JournalId {
@@ -124,10 +135,12 @@ impl File {
         now: Timestamp,
         lines: &[u8],
     ) -> rusqlite::Result<i64> {
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO batch (boot, at, lines) VALUES (?1, ?2, ?3)")?;
-        insert.insert(params![boot.as_bytes(), now.0, lines])
+        let seq = self.next.get();
+        self.connection
+            .prepare_cached("INSERT INTO batch (seq, boot, at, lines) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![seq, boot.as_bytes(), now.0, lines])?;
+        self.next.set(seq + 1);
+        Ok(seq)
     }
 
     /// Everything below `done` of this boot is shipped; old rows of that kind are taken away.
@@ -167,7 +180,8 @@ impl File {
             let (written_under, durability): (String, String) = (row.get(1)?, row.get(2)?);
             Ok(OldBoot {
                 boot: BootId::from_bytes(row.get(0)?),
-                torn: durability == "process-crash" && written_under != kernel,
+                torn: durability == "process-crash"
+                    && (written_under != kernel || kernel.is_empty()),
                 done: row.get(3)?,
             })
         })?;
@@ -188,6 +202,11 @@ impl File {
         self.connection.execute("UPDATE boot SET closed = 1 WHERE boot = ?1", [boot.as_bytes()])?;
         Ok(())
     }
+}
+
+/// A file that only its owner may read: it tells who asked for what.
+fn private(path: &Path) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 /// The kernel's id of this start of the machine; empty where there is none.

@@ -4,25 +4,30 @@ use super::{
     entry::{self, LineRead},
     file::{File, OldBoot, OpenFault},
 };
+use crate::shipper::{self, Body, Row};
 use policies::{
     ids::{OrgId, RequestId},
     money::NanoUsd,
     time::Timestamp,
     usage::{Decision, Ending, Outcome, Source, Stamp, Tokens, UsageRecord},
 };
-use std::collections::BTreeMap;
-use store::{Ledger, Shipment};
+use std::{collections::BTreeMap, time::Duration};
+use store::{Ledger, SHIPMENT_ROWS_MAX};
+use tokio_util::sync::CancellationToken;
 
-/// Rows that one shipment to the store carries, at most.
-const SHIPMENT_ROWS_MAX: usize = 256;
+/// How long the store may take for one shipment.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the recovery found, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     pub boots: usize,
-    pub records: usize,
+    /// Records and decisions; most may have been in the store already.
+    pub rows: usize,
     /// Attempts of which nobody knows the end: counted at their hold.
     pub indeterminate: usize,
+    /// Rows that the store refuses or nobody can read: they stay in the journal.
+    pub refused: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,20 +48,39 @@ pub async fn recover(
     let mut total = Recovered::default();
     for boot in file.old_boots()? {
         let left = Left::read(file, &boot)?;
-        let (records, decisions, indeterminate) = left.end(&boot, now);
+        let wrong_lines = left.wrong_lines;
+        let (rows, indeterminate) = left.end(&boot, now);
         total.boots += 1;
-        total.records += records.len();
+        total.rows += rows.len();
         total.indeterminate += indeterminate;
+        let mut refused = rows.len();
         ledger.open_boot(&boot.boot, &file.id()).await?;
-        for (org, rows) in by_org(records, decisions) {
-            for shipment in portions(rows) {
-                ledger.ship(&org, shipment).await?;
+        for (org, rows) in shipper::by_org(rows) {
+            for portion in rows.chunks(SHIPMENT_ROWS_MAX) {
+                refused -= bring(&org, portion, ledger).await?;
             }
         }
-        ledger.close(&boot.boot, !boot.torn).await?;
+        // What cannot be told may have been spent: the rest of the leases does not go back.
+        let complete = !boot.torn && refused == 0 && wrong_lines == 0;
+        ledger.close(&boot.boot, complete).await?;
         file.mark_closed(boot.boot).map_err(OpenFault::from)?;
+        total.refused += refused + wrong_lines;
     }
     Ok(total)
+}
+
+/// How many of the rows are in the store. A store that is away stops the recovery: the start
+/// fails, and the next one begins it again.
+async fn bring(org: &OrgId, portion: &[Row], ledger: &dyn Ledger) -> Result<usize, store::Fault> {
+    let (stop, wanted) = (CancellationToken::new(), portion.len());
+    let bounded = shipper::bring(org, portion, ledger, &stop);
+    match tokio::time::timeout(STORE_PATIENCE, bounded).await {
+        Ok(shipped) => Ok(shipped.len()),
+        Err(_late) => {
+            let message = format!("{wanted} rows could not be shipped in time");
+            Err(store::Fault::Away(message))
+        }
+    }
 }
 
 /// What one boot wrote and nobody is known to have shipped.
@@ -66,15 +90,22 @@ struct Left {
     endings: BTreeMap<(RequestId, u32), Option<Ending>>,
     progress: BTreeMap<(RequestId, u32), (NanoUsd, i64)>,
     decisions: Vec<Decision>,
+    wrong_lines: usize,
 }
 
 impl Left {
     fn read(file: &File, boot: &OldBoot) -> Result<Self, OpenFault> {
         let mut left = Self::default();
         for (seq, row) in file.rows(boot)? {
-            let lines = entry::read(&row)
-                .map_err(|fault| OpenFault::Unreadable { seq, cause: fault.to_string() })?;
-            lines.into_iter().for_each(|line| left.take(line));
+            for line in entry::read(&row) {
+                match line {
+                    Ok(line) => left.take(line),
+                    Err(fault) => {
+                        tracing::error!(seq, %fault, "a line of the journal cannot be read");
+                        left.wrong_lines += 1;
+                    }
+                }
+            }
         }
         Ok(left)
     }
@@ -94,9 +125,9 @@ impl Left {
         }
     }
 
-    /// A record for every attempt that cost something, or may have.
-    fn end(mut self, boot: &OldBoot, now: Timestamp) -> (Vec<UsageRecord>, Vec<Decision>, usize) {
-        let (mut records, mut indeterminate) = (Vec::new(), 0);
+    /// A record for every attempt that cost something, or may have; and every decision.
+    fn end(mut self, boot: &OldBoot, now: Timestamp) -> (Vec<Row>, usize) {
+        let (mut bodies, mut indeterminate) = (Vec::new(), 0);
         for (attempt, stamp) in std::mem::take(&mut self.stamps) {
             let ending = match self.endings.remove(&attempt) {
                 Some(Some(ending)) => ending,
@@ -107,9 +138,11 @@ impl Left {
                     unknown(&stamp, seen, boot, now)
                 }
             };
-            records.push(UsageRecord { stamp, part: 0, ending });
+            bodies.push(Body::Record(Box::new(UsageRecord { stamp, part: 0, ending })));
         }
-        (records, self.decisions, indeterminate)
+        bodies.extend(self.decisions.into_iter().map(|it| Body::Decision(Box::new(it))));
+        let rows = bodies.into_iter().map(|body| Row { body, kept: [None; 2] });
+        (rows.collect(), indeterminate)
     }
 }
 
@@ -134,32 +167,4 @@ fn unknown(stamp: &Stamp, seen: (NanoUsd, i64), boot: &OldBoot, now: Timestamp) 
         total_millis: now.0.saturating_sub(stamp.admitted_at.0).max(0),
         ended_at: now,
     }
-}
-
-pub(crate) fn by_org(
-    records: Vec<UsageRecord>,
-    decisions: Vec<Decision>,
-) -> BTreeMap<OrgId, Shipment> {
-    let mut orgs: BTreeMap<OrgId, Shipment> = BTreeMap::new();
-    for record in records {
-        orgs.entry(record.stamp.org).or_default().records.push(record);
-    }
-    for decision in decisions {
-        orgs.entry(decision.org).or_default().decisions.push(decision);
-    }
-    orgs
-}
-
-/// Shipments of at most [`SHIPMENT_ROWS_MAX`] rows of each kind.
-pub(crate) fn portions(mut rows: Shipment) -> Vec<Shipment> {
-    let mut portions = Vec::new();
-    while !rows.records.is_empty() || !rows.decisions.is_empty() {
-        let records = rows.records.len().min(SHIPMENT_ROWS_MAX);
-        let decisions = rows.decisions.len().min(SHIPMENT_ROWS_MAX);
-        portions.push(Shipment {
-            records: rows.records.drain(..records).collect(),
-            decisions: rows.decisions.drain(..decisions).collect(),
-        });
-    }
-    portions
 }

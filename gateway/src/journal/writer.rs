@@ -1,14 +1,18 @@
 //! The journal's one writer: a thread that commits whatever has come, again and again.
 
 use super::{Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry};
-use crate::shipper::{Outbox, Row};
-use policies::{ids::BootId, money::NanoUsd, usage::UsageRecord};
+use crate::shipper::{Body, Outbox, Row};
+use policies::{
+    ids::{BootId, RequestId},
+    money::NanoUsd,
+    usage::{Stamp, UsageRecord},
+};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -25,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// After a failed commit, how long until the next try.
 const RETRY: Duration = Duration::from_millis(200);
 const PROGRESS_MARKS_MAX: usize = 4096;
+/// Committed rows that may wait for the store before nothing new is admitted.
+const OUTBOX_ROWS_MAX: usize = 200_000;
 
 /// The row in which something was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +53,8 @@ pub struct Journal {
     progress: SyncSender<Progress>,
     places: Arc<Semaphore>,
     places_max: u32,
+    /// Refusals whose decision is not committed yet.
+    refusals: Arc<Semaphore>,
     outbox: Arc<Outbox>,
     failing: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<bool>>>,
@@ -62,8 +70,8 @@ impl Journal {
     ) -> Result<Self, OpenFault> {
         file.begin(boot, clock::now())?;
         let committed = Arc::clone(&outbox);
-        // One intent and one ending of each place can wait at a time, and a refusal's decision.
-        let (messages, incoming) = sync_channel(places.saturating_mul(3));
+        // An intent and an ending of each place can wait, the decision of each refusal, and a stop.
+        let (messages, incoming) = sync_channel(places.saturating_mul(3).saturating_add(1));
         let (progress, marks) = sync_channel(PROGRESS_MARKS_MAX);
         let failing = Arc::new(AtomicBool::new(false));
         let lines = Vec::new();
@@ -75,6 +83,7 @@ impl Journal {
             outbox,
             failing: Arc::clone(&failing),
             lines,
+            open: HashMap::new(),
             done: 0,
         };
         let writer = std::thread::Builder::new()
@@ -85,6 +94,7 @@ impl Journal {
             messages,
             progress,
             places: Arc::new(Semaphore::new(places)),
+            refusals: Arc::new(Semaphore::new(places)),
             outbox: committed,
             places_max: u32::try_from(places).unwrap_or(u32::MAX),
             failing,
@@ -92,12 +102,25 @@ impl Journal {
         })
     }
 
-    /// Keeps a place for one request, or says that none is free or nothing can be written.
+    /// Keeps a place for one request, or says that none is free, that nothing can be written, or
+    /// that the store is too far behind.
     pub fn place(&self) -> Option<Place> {
-        if self.failing.load(Ordering::Acquire) {
+        if OUTBOX_ROWS_MAX < self.outbox.waiting() {
             return None;
         }
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        self.keep(&self.places)
+    }
+
+    /// Keeps a place for the decision of one refusal.
+    pub fn refusal_place(&self) -> Option<Place> {
+        self.keep(&self.refusals)
+    }
+
+    fn keep(&self, places: &Arc<Semaphore>) -> Option<Place> {
+        if !self.healthy() {
+            return None;
+        }
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
         Some(Place { _permit: permit })
     }
 
@@ -121,29 +144,31 @@ impl Journal {
         self.send(entry).await.map_err(|_| Unwritten)?
     }
 
-    /// Commits `entry`; the receiver learns when it is done. Never waits: a place's entry always
+    /// Commits `entry`; the receiver learns when it is done. Never waits: whoever keeps a place
     /// finds room.
     pub fn send(&self, entry: Entry) -> oneshot::Receiver<Result<Written, Unwritten>> {
         let (done, receiver) = oneshot::channel();
-        // A full channel drops the sender, which the receiver sees as not written.
-        if self
-            .messages
-            .try_send(Message::Write(Box::new(Waiting { entry, done: Some(done) })))
-            .is_err()
-        {
-            tracing::error!("the journal has no room for an entry");
-        }
+        self.forward(entry, done);
         receiver
     }
 
-    /// Commits `entry` for a thread that may wait for room, and tells `done`.
+    /// As [`Journal::send`], for an entry that somebody waits for already.
     pub fn forward(&self, entry: Entry, done: oneshot::Sender<Result<Written, Unwritten>>) {
-        if self
-            .messages
-            .send(Message::Write(Box::new(Waiting { entry, done: Some(done) })))
-            .is_err()
+        let message = Message::Write(Box::new(Waiting { entry, done: Some(done) }));
+        let lost = match self.messages.try_send(message) {
+            Ok(()) => return,
+            Err(TrySendError::Full(lost)) => lost,
+            Err(TrySendError::Disconnected(lost)) => {
+                self.failing.store(true, Ordering::Release);
+                lost
+            }
+        };
+        tracing::error!("the journal takes no entry: what it would have told counts in full");
+        if let Message::Write(lost) = lost
+            && let Some(closing) = lost.entry.closing
         {
-            tracing::error!("the journal has stopped before an entry");
+            // Nobody will know the end of it until the next start; until then it stays spent.
+            closing.hold.keep();
         }
     }
 
@@ -171,6 +196,8 @@ struct Writer {
     outbox: Arc<Outbox>,
     failing: Arc<AtomicBool>,
     lines: Vec<u8>,
+    /// Where the intents lie that have no ending yet.
+    open: HashMap<(RequestId, u32), Written>,
     done: i64,
 }
 
@@ -256,14 +283,17 @@ impl Writer {
     }
 
     /// What follows from a committed entry: surplus goes back, rows go to the store.
-    fn committed(&self, entry: Entry, written: Written) {
-        let Entry { closing, decision, intent } = entry;
-        if let Some(Intent { .. }) = intent {
+    fn committed(&mut self, entry: Entry, written: Written) {
+        let Entry { closing, decision, intent, place: _given_back } = entry;
+        let closed = closing.as_ref().map(|closing| key(&closing.stamp));
+        let opened = closed.and_then(|attempt| self.open.remove(&attempt));
+        if let Some(Intent { stamp }) = intent {
             self.outbox.keep(written);
+            self.open.insert(key(&stamp), written);
         }
         if let Some(decision) = decision {
             self.outbox.keep(written);
-            self.outbox.push(Row::Decision { decision, kept: written });
+            self.outbox.push(Row { body: Body::Decision(decision), kept: [Some(written), None] });
         }
         let Some(closing) = closing else { return };
         let tokens = closing.ending.as_ref().map_or(0, |ending| ending.tokens.total());
@@ -273,10 +303,9 @@ impl Writer {
                 self.outbox.keep(written);
                 let stamp = Arc::unwrap_or_clone(closing.stamp);
                 let record = Box::new(UsageRecord { stamp, part: 0, ending });
-                let kept = [closing.intent, written];
-                self.outbox.push(Row::Record { record, kept });
+                self.outbox.push(Row { body: Body::Record(record), kept: [opened, Some(written)] });
             }
-            None => self.outbox.release(closing.intent),
+            None => opened.into_iter().for_each(|opened| self.outbox.release(opened)),
         }
         closing.hold.settle(counted);
         for seat in closing.seats {
@@ -302,6 +331,10 @@ impl Writer {
         let clean = self.file.mark_clean(self.boot);
         clean.inspect_err(|fault| tracing::error!(%fault, "no clean mark")).is_ok()
     }
+}
+
+fn key(stamp: &Stamp) -> (RequestId, u32) {
+    (stamp.request, stamp.attempt)
 }
 
 #[derive(Debug, thiserror::Error)]

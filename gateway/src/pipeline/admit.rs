@@ -1,25 +1,21 @@
 //! Stage 5: whether it may be paid for. All limits and the worst cost are taken, or nothing is.
 
+mod headers;
 mod stamp;
 mod worst;
 
+use self::headers::headers;
 pub(super) use self::{stamp::stamp, worst::Worst};
 
 use super::{Promise, classify::Ask, resolve::Scope, route::Routed};
 use crate::{
     app::App,
     bill::{Bill, Desk, Kept, Opened},
-    edge::problem::{REQUEST_GAUGE, TOKEN_GAUGE},
     journal::{Entry, Intent},
-    purse::{Gauge, Gauges, Hold, Patience, Seat, Want},
+    purse::{Gauges, Hold, Patience, Seat, Want},
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
-use policies::{
-    budget::Pot,
-    refusal::Refusal,
-    tier::Step,
-    usage::{Leg, Verdict},
-};
+use http::HeaderMap;
+use policies::{budget::Pot, refusal::Refusal, tier::Step, usage::Leg};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -57,26 +53,28 @@ pub async fn admit(
     let taken = match set_aside(app, scope, ask, routed).await {
         Ok(taken) => taken,
         Err(refusal) => {
-            let decision = Some(routed.refused(&refusal));
-            let written = app.journal.write(Entry { decision, ..Entry::default() }).await;
+            let (decision, place) = (Some(routed.refused(&refusal)), Some(place));
+            let written = app.journal.write(Entry { decision, place, ..Entry::default() }).await;
             return Err(if written.is_ok() { refusal } else { unavailable });
         }
     };
     let SetAside { step: at, worst, seat, hold, gauges } = taken;
     let step = routed.plan().steps().nth(at).unwrap_or(routed.plan().first());
-    let headers = headers(scope, ask, routed, &worst, gauges);
+    let decision = routed.admitted(step);
+    let headers = headers(ask, routed, &decision, &worst, gauges);
     let promised = Promise { stream: ask.stream(), headers: headers.clone() };
     // Set once: there is one admission in the life of a request.
     let _ = promise.set(promised);
     let stamp = Arc::new(stamp(&app.purse, scope, ask, routed, step, &hold, Leg::Primary, 1));
     let intent = Some(Intent { stamp: Arc::clone(&stamp) });
-    let entry = Entry { closing: None, decision: Some(routed.decision()), intent };
-    // If this is dropped or refused, nothing was sent: the hold gives everything back.
-    let intent = app.journal.write(entry).await.map_err(|_unwritten| unavailable)?;
+    let entry = Entry { decision: Some(decision), intent, ..Entry::default() };
     let kept = Kept { seats: vec![seat], place };
     let desk = Desk { journal: Arc::clone(&app.journal), counter: app.counter.clone() };
-    let opened = Opened { stamp, intent, rates: step.rates, hold, kept };
-    Ok(Admitted { bill: Bill::open(desk, Arc::clone(ask), opened), step: at, worst, headers })
+    let opened = Opened { stamp, rates: step.rates, hold, kept };
+    let bill = Bill::open(desk, Arc::clone(ask), opened);
+    // If this is dropped or refused, nothing was sent: the bill gives everything back.
+    app.journal.write(entry).await.map_err(|_unwritten| unavailable)?;
+    Ok(Admitted { bill, step: at, worst, headers })
 }
 
 /// Takes for the first deployment of the plan whose hold fits. Only when none fits, and money may
@@ -127,7 +125,7 @@ async fn take(
     let grant = scope.grant();
     let of_tier = routed.plan().tier.iter().flat_map(|tier| &tier.limits);
     let limits = grant.limits.iter().chain(of_tier).chain(&step.deployment.limits).collect();
-    let want = want(app, scope, limits, worst, false);
+    let want = want(app, scope, limits, worst);
     let (seat, hold, gauges) = app.purse.take(&scope.live().tenant.org, &want, patience).await?;
     Ok(SetAside { step: at, worst, seat, hold, gauges })
 }
@@ -140,7 +138,7 @@ pub(super) async fn take_again(
     worst: Worst,
 ) -> Result<(Seat, Hold, Gauges), Refusal> {
     let limits = step.deployment.limits.iter().collect();
-    let want = want(app, scope, limits, worst, true);
+    let want = want(app, scope, limits, worst);
     app.purse.take(&scope.live().tenant.org, &want, Patience(Duration::ZERO)).await
 }
 
@@ -149,7 +147,6 @@ fn want<'a>(
     scope: &'a Scope,
     limits: Vec<&'a Arc<policies::tenant::LimitRule>>,
     worst: Worst,
-    counted: bool,
 ) -> Want<'a> {
     let now = app.purse.now();
     let pot = |rule: &policies::tenant::BudgetRule| Pot {
@@ -157,7 +154,7 @@ fn want<'a>(
         span: scope.live().span(rule.period, now),
     };
     let budgets = scope.grant().budgets.iter().map(|rule| (rule, pot(rule))).collect();
-    Want { limits, budgets, amount: worst.amount, tokens: worst.tokens_likely, counted }
+    Want { limits, budgets, amount: worst.amount, tokens: worst.tokens_likely }
 }
 
 fn may_come_back(refusal: &Refusal) -> bool {
@@ -189,34 +186,4 @@ fn concerns_candidate(refusal: &Refusal) -> bool {
         | Refusal::UpstreamTruncated
         | Refusal::Unavailable { .. } => false,
     }
-}
-
-fn headers(scope: &Scope, ask: &Ask, routed: &Routed, worst: &Worst, gauges: Gauges) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(12);
-    let mut put = |name: &'static str, text: &str| {
-        // A name that no header can carry is left out.
-        if let Ok(value) = HeaderValue::from_str(text) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    if let Some(tier) = &routed.plan().tier {
-        put("x-penstock-tier", &tier.name);
-    }
-    put("x-penstock-decision", routed.verdict().word());
-    if routed.verdict() == Verdict::Masked {
-        put("x-penstock-masked", &routed.decision().masked.join(","));
-    }
-    put("x-penstock-revision", &scope.live().tenant.revision.to_string());
-    if ask.stream() {
-        put("x-penstock-cost-max", &worst.amount.to_string());
-    }
-    if let Some(bound) = worst.bound_added {
-        put("x-penstock-output-bound", &bound.to_string());
-    }
-    for (names, gauge) in [(REQUEST_GAUGE, gauges.requests), (TOKEN_GAUGE, gauges.tokens)] {
-        let Some(Gauge { limit, remaining, reset_millis }) = gauge else { continue };
-        let values = [limit.to_string(), remaining.to_string(), format!("{reset_millis}ms")];
-        names.iter().zip(values).for_each(|(name, value)| put(name, &value));
-    }
-    headers
 }

@@ -67,6 +67,7 @@ pub async fn call(
             }
             Err(failure) => failure,
         };
+        bill.failed(&failure.end());
         if failure.is_of_deployment() {
             app.health.failed(&step.deployment.id);
         }
@@ -108,13 +109,14 @@ async fn further(
     let stamp = admit::stamp(&app.purse, scope, ask, routed, step, &hold, Leg::Fallback, attempt);
     let stamp = Arc::new(stamp);
     let (closing, kept) = failed.fail_over(failure.end());
-    let intent = Some(Intent { stamp: Arc::clone(&stamp) });
-    let written = app.journal.write(Entry { closing, decision: None, intent }).await;
-    let (Ok(intent), Some(mut kept)) = (written, kept) else { return Err(()) };
+    let Some(mut kept) = kept else { return Err(()) };
     kept.seats.push(seat);
+    let intent = Some(Intent { stamp: Arc::clone(&stamp) });
     let desk = Desk { journal: Arc::clone(&app.journal), counter: app.counter.clone() };
-    let opened = Opened { stamp, intent, rates: step.rates, hold, kept };
-    Ok((Bill::open(desk, Arc::clone(ask), opened), worst))
+    let opened = Opened { stamp, rates: step.rates, hold, kept };
+    let bill = Bill::open(desk, Arc::clone(ask), opened);
+    let written = app.journal.write(Entry { closing, intent, ..Entry::default() }).await;
+    if written.is_ok() { Ok((bill, worst)) } else { Err(()) }
 }
 
 async fn give_up(bill: Bill, failure: Failure) -> Refusal {
@@ -153,6 +155,7 @@ async fn send(
     if !failure.is_callers() {
         return Err(failure);
     }
+    bill.failed(&failure.end());
     match tokio::time::timeout(ERROR_PATIENCE, read_error(response.into_body())).await {
         Ok(Some(body)) => Ok((content_type, Begun::Declined { status, body })),
         Ok(None) | Err(_) => Err(Failure::Rejected { status, retry_millis: None }),

@@ -2,6 +2,8 @@
 
 mod body;
 mod marks;
+#[cfg(test)]
+mod tests;
 
 pub use self::marks::Marks;
 
@@ -12,7 +14,7 @@ use dialects::{
     json::{Edit, Segment},
     malformed::{Code, Malformed},
 };
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use policies::{
     data::{
         Flow, Label, Level,
@@ -58,7 +60,7 @@ pub async fn classify(
     scope: &Scope,
     mut arrival: Arrival,
 ) -> Result<Arc<Ask>, Refusal> {
-    let declared = declared_level(&arrival)?;
+    let declared = declared_level(&arrival.headers)?;
     let body = body::read(&mut arrival).await?;
     let surface = arrival.surface;
     let (content, findings) = if body.len() <= INLINE_BYTES_MAX {
@@ -77,16 +79,20 @@ pub async fn classify(
     Ok(Arc::new(Ask { request, surface, content, flow, findings, marks, arrived }))
 }
 
-fn declared_level(arrival: &Arrival) -> Result<Option<Level>, Refusal> {
-    let Some(value) = arrival.headers.get(DATA_LEVEL) else { return Ok(None) };
-    let word = value.to_str().unwrap_or_default();
-    let level = Level::from_word(word).ok_or_else(|| Refusal::Malformed {
-        message: format!(
-            "the header `{DATA_LEVEL}` must be public, internal, confidential or restricted"
-        ),
-        param: None,
-    })?;
-    Ok(Some(level))
+/// The highest of all that are declared. One that is not understood might have been the highest.
+fn declared_level(headers: &HeaderMap) -> Result<Option<Level>, Refusal> {
+    let mut highest = None;
+    for value in headers.get_all(DATA_LEVEL) {
+        let level = value.to_str().ok().and_then(Level::from_word);
+        let level = level.ok_or_else(|| Refusal::Malformed {
+            message: format!(
+                "the header `{DATA_LEVEL}` must be public, internal, confidential or restricted"
+            ),
+            param: None,
+        })?;
+        highest = highest.max(Some(level));
+    }
+    Ok(highest)
 }
 
 fn judge(
@@ -200,15 +206,33 @@ impl Ask {
 
     /// The edits that mask every finding with one of `labels`.
     pub fn masks(&self, labels: &BTreeSet<Label>) -> Vec<Edit> {
+        let masked = self.masked(labels);
+        masked.map(|(segment, _, text)| self.content.mask(segment, &text)).collect()
+    }
+
+    /// Bytes by which [`Ask::masks`] can lengthen the text: a marker may be longer than what it
+    /// stands for.
+    pub fn mask_growth(&self, labels: &BTreeSet<Label>) -> i64 {
+        let grown = self.masked(labels).map(|(_, bytes, text)| text.len().saturating_sub(bytes));
+        i64::try_from(grown.sum::<usize>()).unwrap_or(i64::MAX)
+    }
+
+    /// Each string with such a finding: its place, its bytes as they are, its text when masked.
+    fn masked<'a>(
+        &'a self,
+        labels: &'a BTreeSet<Label>,
+    ) -> impl Iterator<Item = (&'a Segment, usize, String)> {
         let segments = self.content.segments();
-        let edit = |found: &Found| {
+        self.findings.iter().filter_map(move |found| {
             let segment = segments.get(found.segment)?;
             let masked = |finding: &&Finding| labels.contains(finding.label);
             let findings: Vec<Finding> = found.findings.iter().filter(masked).cloned().collect();
-            let text = mask::mask(&self.content.text(segment), &findings);
-            (!findings.is_empty()).then(|| self.content.mask(segment, &text))
-        };
-        self.findings.iter().filter_map(edit).collect()
+            if findings.is_empty() {
+                return None;
+            }
+            let text = self.content.text(segment);
+            Some((segment, text.len(), mask::mask(&text, &findings)))
+        })
     }
 
     /// The most input tokens that any provider can bill for this request.

@@ -6,11 +6,11 @@ use crate::{
     journal::{Entry, Journal},
 };
 use policies::{
-    data::Passage,
+    data::{Label, Passage},
     ids::DeploymentId,
     refusal::Refusal,
     tenant::Model,
-    tier::{self, Facts, Plan, Reason, Routing},
+    tier::{self, Facts, Plan, Reason, Routing, Step},
     time::Timestamp,
     usage::{Decision, Verdict},
 };
@@ -27,13 +27,11 @@ impl Routed {
         &self.plan
     }
 
-    pub fn verdict(&self) -> Verdict {
-        self.decision.verdict
-    }
-
-    /// The row to be journaled with the intent.
-    pub fn decision(&self) -> Box<Decision> {
-        self.decision.clone()
+    /// The row to be journaled with the intent, for the deployment that it was admitted for.
+    pub fn admitted(&self, step: &Step) -> Box<Decision> {
+        let masked: Vec<Label> = step.masked.iter().cloned().collect();
+        let verdict = if masked.is_empty() { Verdict::Allowed } else { Verdict::Masked };
+        Box::new(Decision { verdict, masked, ..(*self.decision).clone() })
     }
 
     /// The same decision, when a later stage refuses after all.
@@ -54,21 +52,16 @@ pub async fn route(
     let found = find(health, scope, ask, now);
     decision.candidates = found.candidates;
     let refusal = match found.plan {
-        Ok(plan) => {
-            decision.masked = plan.first().masked.iter().cloned().collect();
-            if !decision.masked.is_empty() {
-                decision.verdict = Verdict::Masked;
-            }
-            return Ok(Routed { plan, decision });
-        }
+        Ok(plan) => return Ok(Routed { plan, decision }),
         Err(refusal) => refusal,
     };
     decision.verdict = Verdict::Refused;
     decision.refusal = Some(refusal.code().to_owned());
-    let entry = Entry { decision: Some(decision), ..Entry::default() };
+    let unavailable = Refusal::Unavailable { retry_millis: 1_000 };
+    let Some(place) = journal.refusal_place() else { return Err(unavailable) };
+    let entry = Entry { decision: Some(decision), place: Some(place), ..Entry::default() };
     let written = journal.write(entry).await;
-    written.map_err(|_unwritten| Refusal::Unavailable { retry_millis: 1_000 })?;
-    Err(refusal)
+    Err(if written.is_ok() { refusal } else { unavailable })
 }
 
 /// What was considered, and what came of it.

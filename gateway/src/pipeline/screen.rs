@@ -158,13 +158,9 @@ fn failed(bytes: Bytes, bill: &Bill) -> Piece {
     Piece::Last { bytes, end: unfinished(bill) }
 }
 
-/// The answer was not finished: billed as reported if it was, else nobody knows.
+/// The answer was not finished: billed as reported if the report covers it, else nobody knows.
 fn unfinished(bill: &Bill) -> End {
-    if bill.tap.has_usage() {
-        crate::bill::told(bill.tap.usage(), Outcome::Truncated)
-    } else {
-        End::Unknown
-    }
+    crate::bill::unfinished(&bill.tap, Outcome::Truncated).unwrap_or(End::Unknown)
 }
 
 /// A stream that just ends is whole only if every choice has finished: some servers send no

@@ -11,6 +11,8 @@ use store::{Answer, SyncAsk, SyncReply, clock};
 /// First and longest wait between two asks of one waiter.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 const ASK_AGAIN_MAX: Duration = Duration::from_millis(200);
+/// Grants that one waiter may lose to others.
+const GRANTS_MAX: u32 = 64;
 /// How long the store may take to answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// What a caller is told to wait when money is only set aside, or the store is away.
@@ -37,13 +39,17 @@ impl Purse {
     ) -> Result<(Seat, Hold, Gauges), Refusal> {
         let own = self.org(org);
         let (started, mut pause) = (clock::monotonic(), ASK_AGAIN);
-        let mut again = false;
+        let (mut again, mut granted) = (false, 0);
         loop {
             if let Some(taken) = self.take_now(&own, want)? {
                 return Ok(taken);
             }
             match self.ask(org, &own, want, again).await {
-                Asked::Granted => {}
+                // Others may take what was granted; not for ever.
+                Asked::Granted if granted < GRANTS_MAX => granted += 1,
+                Asked::Granted => {
+                    return Err(Refusal::Unavailable { retry_millis: RETRY_MILLIS });
+                }
                 Asked::Refused(refusal) => return Err(refusal),
                 Asked::Lack { .. } if !again => again = true,
                 Asked::Lack { place, silent } => {
@@ -96,10 +102,13 @@ impl Purse {
     /// One `sync`. With `again`, after everything spent was shipped and everything unused on the
     /// chain was given back, so that the answer is about the true state.
     async fn ask(&self, org: &OrgId, own: &Arc<OrgBook>, want: &Want<'_>, again: bool) -> Asked {
-        let _turn = own.turn.lock().await;
+        let unavailable = Refusal::Unavailable { retry_millis: RETRY_MILLIS };
+        let Ok(_turn) = tokio::time::timeout(STORE_PATIENCE, own.turn.lock()).await else {
+            return Asked::Refused(unavailable);
+        };
         let is_new = own.lock().is_new(want);
         if (again || is_new) && !self.shipper.flush(STORE_PATIENCE).await {
-            return Asked::Refused(Refusal::Unavailable { retry_millis: RETRY_MILLIS });
+            return Asked::Refused(unavailable);
         }
         let (need, returned) = {
             let mut book = own.lock();
@@ -127,9 +136,7 @@ impl Purse {
             Some(Answer::Exhausted { budget, left }) => {
                 Asked::Refused(exhausted(want, place(*budget), *left))
             }
-            Some(Answer::PeriodOver) | None => {
-                Asked::Refused(Refusal::Unavailable { retry_millis: RETRY_MILLIS })
-            }
+            Some(Answer::PeriodOver) | None => Asked::Refused(unavailable),
         }
     }
 
@@ -177,7 +184,8 @@ impl Purse {
         };
         let now = self.now();
         for (org, own) in orgs {
-            let _turn = own.turn.lock().await;
+            // An org that talks to the ledger now has its turn next time.
+            let Ok(_turn) = own.turn.try_lock() else { continue };
             self.give_back(&org, &own, |pot| pot.span.ends <= now).await;
             own.lock().drop_ended(now);
         }

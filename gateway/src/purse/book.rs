@@ -25,8 +25,6 @@ pub struct Want<'a> {
     pub amount: NanoUsd,
     /// Tokens that it will probably use, for limits of tokens.
     pub tokens: i64,
-    /// The caller has reached its answer already: rates do not count it again.
-    pub counted: bool,
 }
 
 /// The tightest limit of one kind, after the take.
@@ -202,9 +200,6 @@ impl Windows {
         let place = || rule.place.clone();
         if rule.concurrent_requests.is_some_and(|most| most <= self.concurrent) {
             return Err(Refusal::ConcurrencyLimited { place: place() });
-        }
-        if want.counted {
-            return Ok(());
         }
         let limits = [rule.requests_per_minute, rule.requests_per_day];
         for (window, limit) in self.requests.iter_mut().zip(limits) {

@@ -31,6 +31,9 @@ pub enum Fault {
     /// A row that this version cannot read.
     #[error("store: {what} cannot be read: {cause}")]
     Unreadable { what: &'static str, cause: String },
+    /// It does not answer in time.
+    #[error("store: {0}")]
+    Away(String),
     /// A row that breaks an invariant; the transaction was rolled back.
     #[error("store: invariant broken: {0}")]
     Broken(String),
@@ -42,6 +45,24 @@ pub const RECALL_GAP_MILLIS: i64 = 100;
 pub const SELF_FENCE_MILLIS: i64 = 15 * 60 * 1000;
 /// Rows of each kind in one [`Shipment`].
 pub const SHIPMENT_ROWS_MAX: usize = 256;
+
+/// SQLite's primary code of a refused constraint; extended codes have it in their low byte.
+const SQLITE_CONSTRAINT: i64 = 19;
+
+impl Fault {
+    /// True: the rows themselves are refused, and would be again. False: the store is the problem.
+    pub fn is_about_data(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Unreadable { .. } => true,
+            Self::Away(_) | Self::Migrate(_) => false,
+            Self::Engine(cause) => cause.as_database_error().is_some_and(|refused| {
+                let sqlite = refused.code().and_then(|code| code.parse::<i64>().ok());
+                refused.kind() != sqlx::error::ErrorKind::Other
+                    || sqlite.is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
+            }),
+        }
+    }
+}
 
 /// An org's settings at one revision.
 #[derive(Clone, Debug, PartialEq)]

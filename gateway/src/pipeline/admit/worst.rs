@@ -1,5 +1,8 @@
 //! The most that one attempt can cost at one deployment.
 
+#[cfg(test)]
+mod tests;
+
 use crate::pipeline::classify::Ask;
 use dialects::{
     chat,
@@ -16,12 +19,19 @@ use policies::{
 const OUTPUT_TOKENS_LIKELY: i64 = 512;
 /// Bytes of text for a token, for limits of tokens only; what is used trues it up.
 const BYTES_PER_TOKEN_LIKELY: i64 = 4;
+/// Lines of a bill for text that goes in: new, read from a cache, written to one.
+const INPUT_LINES: i64 = 3;
+/// Lines of a bill for text that comes out: answer and reasoning.
+const OUTPUT_LINES: i64 = 2;
 
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Worst {
     pub amount: NanoUsd,
     /// A bound on output tokens that we send because the caller sent none and a budget needs it.
     pub bound_added: Option<i64>,
+    /// The bound on output tokens of each choice that `amount` rests on, where a budget applies:
+    /// what is sent must state it by the name that the deployment heeds.
+    pub bound_needed: Option<i64>,
     /// Output tokens that `amount` covers, over all choices.
     pub output_tokens: i64,
     /// What the request will probably use, for limits of tokens.
@@ -31,12 +41,27 @@ pub(in crate::pipeline) struct Worst {
 impl Worst {
     /// Without a bound a request is refused where a budget applies.
     pub(in crate::pipeline) fn of(step: &Step, ask: &Ask, grant: &Grant) -> Result<Self, Refusal> {
-        let budgeted = !grant.budgets.is_empty();
-        let input = ask.input_bound();
-        let Some(chat) = ask.chat() else {
-            let amount = cost(step, &[("input", input, step.rates.dearest_input())], budgeted)?;
-            let tokens_likely = input / BYTES_PER_TOKEN_LIKELY + 1;
-            return Ok(Self { amount, bound_added: None, output_tokens: 0, tokens_likely });
+        let input = ask.input_bound().saturating_add(ask.mask_growth(&step.masked));
+        Self::reckon(step, ask.chat(), input, !grant.budgets.is_empty())
+    }
+
+    /// `input` is a bound on tokens. Without `chat` it asks for embeddings.
+    fn reckon(
+        step: &Step,
+        chat: Option<&chat::Request>,
+        input: i64,
+        budgeted: bool,
+    ) -> Result<Self, Refusal> {
+        let Some(chat) = chat else {
+            let rate = step.rates.dearest_input();
+            let part = Part { kind: "input", units: input, rate, lines: INPUT_LINES };
+            return Ok(Self {
+                amount: cost(step, &[part], budgeted)?,
+                bound_added: None,
+                bound_needed: None,
+                output_tokens: 0,
+                tokens_likely: input / BYTES_PER_TOKEN_LIKELY + 1,
+            });
         };
         if let Some(reason) = estimate::unbounded(chat).filter(|_| budgeted) {
             return Err(Refusal::UnboundedCost { what: what(reason).to_owned() });
@@ -46,30 +71,39 @@ impl Worst {
         // A rejected prediction is billed as output; it is part of the input's text.
         let predicted = if chat.prediction { input } else { 0 };
         let output_tokens = bound.saturating_add(predicted).saturating_mul(chat.choices);
-        let kinds = [
-            ("input", input, input_rate(step, chat)),
-            ("output", output_tokens, output_rate(step, chat)),
-        ];
-        let amount = cost(step, &kinds, budgeted)?;
+        let parts = [input_part(step, chat, input), output_part(step, chat, output_tokens)];
         let expected = asked.unwrap_or(OUTPUT_TOKENS_LIKELY.min(bound));
         let tokens_likely = (input / BYTES_PER_TOKEN_LIKELY)
             .saturating_add(expected.saturating_mul(chat.choices))
             .saturating_add(1);
-        let bound_added = (asked.is_none() && budgeted).then_some(bound);
-        Ok(Self { amount, bound_added, output_tokens, tokens_likely })
+        Ok(Self {
+            amount: cost(step, &parts, budgeted)?,
+            bound_added: (asked.is_none() && budgeted).then_some(bound),
+            bound_needed: budgeted.then_some(bound),
+            output_tokens,
+            tokens_likely,
+        })
     }
 }
 
-fn cost(
-    step: &Step,
-    kinds: &[(&str, i64, Option<NanoUsd>)],
-    budgeted: bool,
-) -> Result<NanoUsd, Refusal> {
+/// Units that can be billed in up to `lines` lines, none of them dearer than `rate`.
+struct Part {
+    kind: &'static str,
+    units: i64,
+    rate: Option<NanoUsd>,
+    lines: i64,
+}
+
+fn cost(step: &Step, parts: &[Part], budgeted: bool) -> Result<NanoUsd, Refusal> {
     let mut amount = step.rates.per_request;
-    for (kind, units, rate) in kinds {
+    for Part { kind, units, rate, lines } in parts {
         match rate {
-            // Each kind of tokens is rounded up by itself: at most eight lines.
-            Some(rate) => amount = amount.plus(line_cost(*units, *rate)).plus(NanoUsd(8)),
+            Some(NanoUsd::ZERO) => {}
+            Some(rate) => {
+                // Each line is rounded up by itself, `line_cost` rounds one of them.
+                let rounding = NanoUsd((*lines).min(*units) - 1).at_least_zero();
+                amount = amount.plus(line_cost(*units, *rate)).plus(rounding);
+            }
             None if budgeted => {
                 let name = &step.deployment.name;
                 let what = format!("`{name}` has no price for {kind} tokens");
@@ -81,17 +115,27 @@ fn cost(
     Ok(amount)
 }
 
-fn input_rate(step: &Step, chat: &chat::Request) -> Option<NanoUsd> {
+fn input_part(step: &Step, chat: &chat::Request, units: i64) -> Part {
     let rates = &step.rates;
-    let text = rates.dearest_input()?;
-    let image = if chat.images.is_empty() { None } else { rates.image };
-    let audio = if chat.attachments.is_empty() { None } else { rates.audio_in };
-    Some(text.max(image.unwrap_or_default()).max(audio.unwrap_or_default()))
+    let (mut rate, mut lines) = (rates.dearest_input(), INPUT_LINES);
+    for (present, own) in
+        [(!chat.images.is_empty(), rates.image), (!chat.attachments.is_empty(), rates.audio_in)]
+    {
+        if present {
+            rate = rate.map(|text| text.max(own.unwrap_or_default()));
+            lines += 1;
+        }
+    }
+    Part { kind: "input", units, rate, lines }
 }
 
-fn output_rate(step: &Step, chat: &chat::Request) -> Option<NanoUsd> {
-    let text = step.rates.dearest_output()?;
-    if chat.audio_output { Some(text.max(step.rates.audio_out?)) } else { Some(text) }
+fn output_part(step: &Step, chat: &chat::Request, units: i64) -> Part {
+    let text = step.rates.dearest_output();
+    if !chat.audio_output {
+        return Part { kind: "output", units, rate: text, lines: OUTPUT_LINES };
+    }
+    let rate = text.zip(step.rates.audio_out).map(|(text, audio)| text.max(audio));
+    Part { kind: "output", units, rate, lines: OUTPUT_LINES + 1 }
 }
 
 const fn what(reason: Unbounded) -> &'static str {

@@ -2,9 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn every_mistake_of_every_document_is_told_at_once_with_its_place() {
-    let text = "\
+/// A file with a mistake in each document.
+const WRONG: &str = "\
 apiVersion: penstock/v1
 kind: Org
 name: acme
@@ -68,9 +67,12 @@ name: economy
 rank: first
 deployments: { deployment: x, wait: 3 }
 ";
+
+#[tokio::test]
+async fn every_mistake_of_every_document_is_told_at_once_with_its_place() {
     let store = Model::default();
 
-    let mistakes = refused(&store, text).await.join("\n");
+    let mistakes = refused(&store, WRONG).await.join("\n");
 
     for expected in [
         "x.yaml:4: org acme: time_zone: there is no time zone `Europe/Berlni` (IANA names only)",

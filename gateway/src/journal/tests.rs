@@ -1,0 +1,209 @@
+//! What the journal brings back, and what it lets go.
+
+use super::*;
+use crate::{
+    config::Durability,
+    purse::{Patience, Purse, Want},
+    shipper::{Body, Outbox, Row, Shipper, bring},
+};
+use policies::{
+    ids::{BootId, DeploymentId, KeyId, OrgId, ProjectId, RequestId, Revision, UserId},
+    time::Timestamp,
+    usage::{Leg, Outcome, Principal, Source, Surface, Tokens, UsageRecord},
+};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+use store::{Ledger, UsageLog, model::Model};
+use tokio_util::sync::CancellationToken;
+
+const ORG: OrgId = OrgId::from_bytes([1; 16]);
+const BOOT: BootId = BootId::from_bytes([2; 16]);
+
+struct Bench {
+    journal: Journal,
+    outbox: Arc<Outbox>,
+    purse: Purse,
+}
+
+fn open(path: &Path) -> Bench {
+    let file = File::open(path, Durability::ProcessCrash).unwrap();
+    let outbox = Arc::new(Outbox::default());
+    let journal = Journal::start(file, BOOT, 4, Arc::clone(&outbox)).unwrap();
+    let shipper = Arc::new(Shipper::new(Arc::clone(&outbox)));
+    let purse = Purse::new(BOOT, Arc::new(Model::default()), shipper);
+    Bench { journal, outbox, purse }
+}
+
+fn stamp(number: u8) -> Arc<Stamp> {
+    let request = RequestId::from_bytes([number; 16]);
+    Arc::new(Stamp {
+        org: ORG,
+        request,
+        attempt: 1,
+        logical_request: request,
+        leg: Leg::Primary,
+        unit_path: Vec::new(),
+        project: ProjectId::from_bytes([3; 16]),
+        cost_centre: None,
+        tags: BTreeMap::new(),
+        principal: Principal::User(UserId::from_bytes([4; 16])),
+        acted_for: None,
+        key: KeyId::from_bytes([5; 16]),
+        end_user_hash: None,
+        session_hash: None,
+        task_hash: None,
+        request_class: None,
+        client_request_id: None,
+        surface: Surface::Chat,
+        stream: true,
+        model: "m".to_owned(),
+        tier: None,
+        deployment: DeploymentId::from_bytes([6; 16]),
+        upstream_model: "m".to_owned(),
+        price: None,
+        revision: Revision(1),
+        boot: BOOT,
+        chain: Vec::new(),
+        hold: NanoUsd(100),
+        admitted_at: Timestamp(1_000),
+        queue_millis: 0,
+    })
+}
+
+fn ending(counted: i64) -> Ending {
+    Ending {
+        outcome: Outcome::Finished,
+        source: Source::Reported,
+        tokens: Tokens::default(),
+        cost: Some(NanoUsd(counted)),
+        lines: BTreeMap::new(),
+        counted: NanoUsd(counted),
+        overrun: NanoUsd::ZERO,
+        finish_reason: None,
+        flaw: None,
+        first_byte_millis: None,
+        total_millis: 1,
+        ended_at: Timestamp(2_000),
+    }
+}
+
+impl Bench {
+    async fn intend(&self, stamp: &Arc<Stamp>) {
+        let intent = Some(Intent { stamp: Arc::clone(stamp) });
+        self.journal.write(Entry { intent, ..Entry::default() }).await.unwrap();
+    }
+
+    async fn close(&self, stamp: &Arc<Stamp>, ending: Option<Ending>) {
+        let want = Want { limits: vec![], budgets: vec![], amount: NanoUsd(100), tokens: 0 };
+        let none = Patience(Duration::ZERO);
+        let (_, hold, _) = self.purse.take(&ORG, &want, none).await.unwrap();
+        let (stamp, seats) = (Arc::clone(stamp), Vec::new());
+        let closing = Some(Closing { stamp, ending, hold, seats, place: None });
+        self.journal.write(Entry { closing, ..Entry::default() }).await.unwrap();
+    }
+}
+
+async fn recovered(path: &Path, ledger: &Model) -> Recovered {
+    let file = File::open(path, Durability::ProcessCrash).unwrap();
+    recover(&file, ledger, Timestamp(9_000)).await.unwrap()
+}
+
+async fn records(ledger: &Model) -> Vec<UsageRecord> {
+    let all = policies::time::Span::LIFETIME;
+    let page = ledger.page(&ORG, all, store::Cursor::default(), 100).await.unwrap();
+    page.into_iter().map(|(_, record)| record).collect()
+}
+
+#[tokio::test]
+async fn an_intent_that_was_never_sent_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let bench = open(&path);
+    bench.intend(&stamp(1)).await;
+    assert!(!bench.outbox.is_empty(), "an open intent is kept");
+    bench.close(&stamp(1), None).await;
+
+    assert!(bench.outbox.is_empty());
+    assert!(bench.journal.stop(), "a clean end");
+    drop(bench);
+    assert_eq!(recovered(&path, &Model::default()).await, Recovered::default());
+}
+
+#[tokio::test]
+async fn an_intent_without_an_ending_is_indeterminate_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let bench = open(&path);
+    bench.intend(&stamp(1)).await;
+    let request = stamp(1).request;
+    bench.journal.note(Progress { request, attempt: 1, cost: NanoUsd(7), output_tokens: 3 });
+    bench.intend(&stamp(2)).await;
+    bench.close(&stamp(2), Some(ending(0))).await;
+    assert!(!bench.journal.stop(), "an intent is open");
+    drop(bench);
+
+    let ledger = Model::default();
+    let found = recovered(&path, &ledger).await;
+
+    assert_eq!((found.rows, found.indeterminate, found.refused), (2, 1, 0));
+    let mut records = records(&ledger).await;
+    records.sort_by_key(|record| record.stamp.request);
+    let cut_off = &records[0].ending;
+    assert_eq!(cut_off.outcome, Outcome::Indeterminate);
+    assert_eq!((cut_off.cost, cut_off.counted), (Some(NanoUsd(7)), NanoUsd(100)));
+    assert_eq!(records[1].ending, ending(0));
+}
+
+#[tokio::test]
+async fn a_row_that_the_store_refuses_holds_up_no_other() {
+    let ledger = Model::default();
+    let journal = policies::ids::JournalId::from_bytes([7; 16]);
+    ledger.open_boot(&BOOT, &journal).await.unwrap();
+    let row = |number, counted| {
+        let (stamp, ending) = (Arc::unwrap_or_clone(stamp(number)), ending(counted));
+        let pots = vec![policies::budget::Pot {
+            budget: policies::ids::BudgetId::from_bytes([8; 16]),
+            span: policies::time::Span::LIFETIME,
+        }];
+        let chain = if counted == 0 { Vec::new() } else { pots };
+        let stamp = Stamp { chain, ..stamp };
+        Row {
+            body: Body::Record(Box::new(UsageRecord { stamp, part: 0, ending })),
+            kept: [None; 2],
+        }
+    };
+    let rows: Vec<Row> = (1..=9).map(|number| row(number, i64::from(number == 4))).collect();
+
+    let shipped = bring(&ORG, &rows, &ledger, &CancellationToken::new()).await;
+
+    assert_eq!(shipped.len(), 8);
+    assert_eq!(records(&ledger).await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_row_never_gets_a_number_that_was_used_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    let first = file.append(BOOT, Timestamp(0), b"").unwrap();
+    let long_after = Timestamp(100 * 24 * 3_600_000);
+    file.mark_done(BOOT, first + 1, long_after).unwrap();
+
+    assert_eq!(file.append(BOOT, long_after, b"").unwrap(), first + 1);
+    drop(file);
+    let again = File::open(&path, Durability::ProcessCrash).unwrap();
+    assert_eq!(again.append(BOOT, long_after, b"").unwrap(), first + 2);
+}
+
+#[test]
+fn only_its_owner_may_read_the_journal() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("below").join("journal.db");
+    let _file = File::open(&path, Durability::ProcessCrash).unwrap();
+
+    for (path, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+        let found = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{}", path.display());
+    }
+}
