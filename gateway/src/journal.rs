@@ -6,14 +6,16 @@
 //! requests in flight, and an ending always finds room: back-pressure falls on admission, never
 //! on billing.
 
+mod checkpoint;
 mod entry;
 mod file;
+mod kept;
 mod recovery;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub(crate) use self::writer::Kept;
+pub(crate) use self::kept::Kept;
 pub use self::{
     file::{File, OpenFault},
     recovery::{Recovered, RecoveryFault, recover},

@@ -24,6 +24,20 @@ fn parse(text: &str, prefix: &'static str) -> Result<[u8; 16], NotAnId> {
     u128::from_str_radix(hex, 16).map(u128::to_be_bytes).map_err(|_| fault)
 }
 
+/// Bytes of an id's text, at most: the longest prefix, `_`, 32 digits.
+const TEXT_BYTES_MAX: usize = 40;
+
+/// Hands on the text of an id, written without allocation: ids are in every row and header.
+fn with_text<T>(prefix: &str, bytes: &[u8; 16], hand_on: impl FnOnce(&str) -> T) -> T {
+    let mut text = [0; TEXT_BYTES_MAX];
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|digit| HEX.get(usize::from(digit)).copied().unwrap_or(b'0'));
+    let all = prefix.bytes().chain([b'_']).chain(digits);
+    let length = text.iter_mut().zip(all).map(|(place, byte)| *place = byte).count();
+    let written = text.get(..length).and_then(|text| std::str::from_utf8(text).ok());
+    hand_on(written.unwrap_or_default())
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {
         $(
@@ -46,7 +60,7 @@ macro_rules! ids {
 
             impl fmt::Display for $name {
                 fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    write!(formatter, concat!($prefix, "_{:032x}"), u128::from_be_bytes(self.0))
+                    with_text($prefix, &self.0, |text| formatter.pad(text))
                 }
             }
 
@@ -66,7 +80,7 @@ macro_rules! ids {
 
             impl Serialize for $name {
                 fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                    serializer.collect_str(self)
+                    with_text($prefix, &self.0, |text| serializer.serialize_str(text))
                 }
             }
 

@@ -147,27 +147,38 @@ pub struct Stamp {
     /// The first request of which this one is a client's repeat; else the request itself.
     pub logical_request: RequestId,
     pub leg: Leg,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unit_path: Vec<UnitId>,
     pub project: ProjectId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_centre: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     pub principal: Principal,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acted_for: Option<UserId>,
     pub key: KeyId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_user_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_hash: Option<String>,
     /// Hash of route, request class and system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_class: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_request_id: Option<String>,
     pub surface: Surface,
     pub stream: bool,
     /// The name that the caller asked for.
     pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
     pub deployment: DeploymentId,
     /// The name that was asked of the provider.
     pub upstream_model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceId>,
     pub revision: Revision,
     pub boot: BootId,
@@ -187,6 +198,7 @@ pub struct Ending {
     pub source: Source,
     pub tokens: Tokens,
     /// What is billed. None: a kind of usage without a price; the period cannot close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<NanoUsd>,
     /// What each kind of usage costs, in nano-USD: the lines of the bill. A cost that was cut at
     /// the hold is one line, `capped`.
@@ -197,9 +209,12 @@ pub struct Ending {
     /// What the provider reported above the hold.
     pub overrun: NanoUsd,
     /// The provider's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// What was wrong with the provider's report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flaw: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_millis: Option<i64>,
     pub total_millis: i64,
     pub ended_at: Timestamp,

@@ -279,7 +279,7 @@ fn remarks(measured: &Measured) -> Vec<String> {
         let percent =
             |share: fn(&Round) -> f64| Figure::of(side.iter().map(|it| share(it) * 100.0)).median;
         let (tested, load) = (percent(|it| it.tested_share), percent(|it| it.load_share));
-        let limit = if tested < 95.0 && tested < load {
+        let limit = if tested < 95.0 && 90.0 < load {
             "; the load side was the limit, so its rate is a lower bound, and its CPU per request \
              that of a core not quite full"
         } else {

@@ -19,6 +19,8 @@ pub(crate) const LOAD_CORE: usize = 1;
 /// How long a program may take to answer after its start, and to end when it is told to.
 const START_MAX: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(90);
+/// The same for a program whose end nothing hangs on.
+const DROP_MAX: Duration = Duration::from_secs(2);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_micros(500);
 
@@ -270,7 +272,10 @@ impl Drop for Running {
         // nginx ends its worker only when it is asked; a worker that lives on would keep the port.
         let id = self.id().to_string();
         let _ = Command::new("kill").args(["-s", "TERM", &id]).stderr(Stdio::null()).status();
-        sleep(Duration::from_millis(50));
+        let over = clock::monotonic() + DROP_MAX;
+        while clock::monotonic() < over && matches!(self.child.try_wait(), Ok(None)) {
+            sleep(Duration::from_millis(5));
+        }
         // It may have ended by itself: then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -103,6 +103,57 @@ async fn a_budget_that_is_spent_says_so_and_for_good() {
 }
 
 #[tokio::test]
+async fn what_is_free_is_served_when_there_is_no_money_at_all() {
+    let model = "sim-economy-out4-delay0-gap0";
+    let settings = shop().key("poor").budget("poor", &json!({ "key": "poor" }), "0").and(
+        "Deployment",
+        "free",
+        json!({
+            "provider": "sim", "model": model, "free": true, "clearance": { "level": "internal" },
+        }),
+    );
+    let members = json!({ "deployments": [{ "deployment": "free" }] });
+    let house = House::open(settings.and("Model", "free", members)).await;
+
+    for _ in 0..3 {
+        let answer = house.chat("poor", "free", json!({})).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-penstock-cost"), Some("0"));
+        answer.bytes().await;
+    }
+}
+
+#[tokio::test]
+async fn the_bound_that_a_hold_rests_on_is_sent_by_the_name_that_the_deployment_heeds() {
+    let model = "sim-economy-out40-delay0-gap0";
+    let old = json!({
+        "provider": "sim", "model": model, "clearance": { "level": "internal" },
+        "output_bound_parameter": "max_tokens",
+    });
+    let settings = Settings::of("acme")
+        .model("old", &[model])
+        .and("Deployment", "old.0", old)
+        .key("ada")
+        .key("unbound")
+        .budget("ada", &json!({ "key": "ada" }), "5");
+    let house = House::open(settings).await;
+
+    for (key, asked, heeded) in [
+        ("ada", json!({ "max_completion_tokens": 7 }), ["max_tokens", "max_completion_tokens"]),
+        ("ada", json!({ "max_tokens": 7 }), ["max_tokens", "max_completion_tokens"]),
+        // No budget: the caller's own word passes as it is.
+        ("unbound", json!({ "max_completion_tokens": 7 }), ["max_completion_tokens", "max_tokens"]),
+    ] {
+        let answer = house.chat(key, "old", asked).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-penstock-output-bound")), (200, None));
+        answer.bytes().await;
+        let saw = house.oracle().all().await.pop().expect("a request").body();
+        let [there, gone] = heeded.map(|name| saw.get(name));
+        assert_eq!((there, gone), (Some(&json!(7)), None), "{saw}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_tells_the_amount_of_the_callers_own_budget_only() {
     let model = "sim-economy-out4-delay0-gap0";
     let settings = shop().model(model, &[model]).key("own").budget(

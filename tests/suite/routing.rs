@@ -110,7 +110,13 @@ async fn a_caller_raises_the_level_and_never_lowers_it() {
     let lowered = house.chat_with("ada", QUICK, &header, json!({})).await;
     let unknown = [("x-penstock-data-level", "secret-ish")];
     let unknown = house.chat_with("ada", QUICK, &unknown, json!({})).await;
+    let clear = Settings::of("globex").key("bob").model_cleared(QUICK, &[QUICK], "internal");
+    let other = House::open(clear).await;
+    let twice = [("x-penstock-data-level", "public"), ("x-penstock-data-level", "restricted")];
+    let twice = other.chat_with("bob", QUICK, &twice, json!({})).await;
 
+    assert_eq!(twice.json().await.text("error.code"), "policy_denied", "the highest of all holds");
+    assert!(other.oracle().all().await.is_empty());
     assert_eq!(lowered.json().await.text("error.code"), "policy_denied");
     assert_eq!(unknown.status, 400);
     assert!(house.oracle().all().await.is_empty());

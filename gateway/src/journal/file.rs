@@ -57,6 +57,7 @@ pub enum OpenFault {
 
 /// An open journal, locked for this process alone.
 pub struct File {
+    path: PathBuf,
     connection: Connection,
     journal: JournalId,
     durability: Durability,
@@ -96,6 +97,8 @@ impl File {
             Durability::PowerLoss => "FULL",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
+        // Beside the writer: see [`super::checkpoint`].
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.execute_batch(SCHEMA)?;
         let fresh = entropy::id()?;
         connection
@@ -110,11 +113,21 @@ impl File {
             [],
             |row| row.get(0),
         )?;
-        Ok(Self { connection, journal, durability, next: Cell::new(next), _lock: lock })
+        let (path, next) = (path.to_owned(), Cell::new(next));
+        Ok(Self { path, connection, journal, durability, next, _lock: lock })
     }
 
     pub fn id(&self) -> JournalId {
         self.journal
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves the whole log into the file and begins it anew; waits for the disk.
+    pub(super) fn restart_log(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
     }
 
     pub(super) fn begin(&self, boot: BootId, now: Timestamp) -> Result<(), OpenFault> {
@@ -155,8 +168,10 @@ impl File {
             .execute(params![boot.as_bytes(), done])?;
         self.connection
             .prepare_cached(
-                "DELETE FROM batch WHERE seq IN (SELECT seq FROM batch WHERE seq < ?1
-                 AND (at < ?2 OR seq < ?1 - ?3) ORDER BY seq LIMIT ?4)",
+                // The oldest rows only: whatever is kept is not looked through each time.
+                "DELETE FROM batch WHERE seq IN
+                    (SELECT seq FROM batch WHERE seq < ?1 ORDER BY seq LIMIT ?4)
+                 AND (at < ?2 OR seq < ?1 - ?3)",
             )?
             .execute(params![done, now.0 - KEPT_MILLIS, KEPT_ROWS_MAX, CLEANED_ROWS_MAX])?;
         Ok(())

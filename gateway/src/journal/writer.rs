@@ -1,6 +1,8 @@
 //! The journal's one writer: a thread that commits whatever has come, again and again.
 
-use super::{Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry};
+use super::{
+    Entry, File, Intent, OpenFault, Place, Progress, Unwritten, checkpoint::Checkpoint, entry,
+};
 use crate::shipper::{Body, Outbox, Row};
 use policies::{
     ids::{BootId, RequestId},
@@ -8,7 +10,7 @@ use policies::{
     usage::{Stamp, UsageRecord},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -29,6 +31,11 @@ const IDLE: Duration = Duration::from_secs(1);
 /// After a failed commit, how long until the next try.
 const RETRY: Duration = Duration::from_millis(200);
 const PROGRESS_MARKS_MAX: usize = 4096;
+/// After a commit of so many messages there are more to come, and the next waits this long for
+/// them: where cores are scarce each commit would else take the core from those who are about to
+/// write. A lone request never waits.
+const COMPANY_MESSAGES: usize = 4;
+const COMPANY: Duration = Duration::from_micros(300);
 /// Committed rows that may wait for the store before nothing new is admitted.
 const OUTBOX_ROWS_MAX: usize = 200_000;
 
@@ -74,15 +81,19 @@ impl Journal {
         let (messages, incoming) = sync_channel(places.saturating_mul(3).saturating_add(1));
         let (progress, marks) = sync_channel(PROGRESS_MARKS_MAX);
         let failing = Arc::new(AtomicBool::new(false));
+        let checkpoint = Checkpoint::start(file.path())
+            .map_err(|cause| OpenFault::Io { path: file.path().to_owned(), cause })?;
         let lines = Vec::new();
         let writer = Writer {
             file,
+            checkpoint,
             boot,
             incoming,
             marks,
             outbox,
             failing: Arc::clone(&failing),
             lines,
+            last_group: 0,
             open: HashMap::new(),
             done: 0,
         };
@@ -190,12 +201,15 @@ impl Journal {
 
 struct Writer {
     file: File,
+    checkpoint: Checkpoint,
     boot: BootId,
     incoming: Receiver<Message>,
     marks: Receiver<Progress>,
     outbox: Arc<Outbox>,
     failing: Arc<AtomicBool>,
     lines: Vec<u8>,
+    /// Messages of the last commit.
+    last_group: usize,
     /// Where the intents lie that have no ending yet.
     open: HashMap<(RequestId, u32), Written>,
     done: i64,
@@ -228,6 +242,10 @@ impl Writer {
     fn gather(&mut self, waiting: &mut Vec<Waiting>) -> bool {
         let patience = if waiting.is_empty() { IDLE } else { RETRY };
         let mut next = self.incoming.recv_timeout(patience);
+        if COMPANY_MESSAGES <= self.last_group {
+            // Away from the channel, so that those who come meanwhile have nobody to wake.
+            std::thread::sleep(COMPANY);
+        }
         self.lines.clear();
         loop {
             match next {
@@ -246,6 +264,7 @@ impl Writer {
     }
 
     fn commit(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), CommitFault> {
+        self.last_group = waiting.len();
         while !waiting.is_empty() {
             let mut taken = 0;
             self.lines.clear();
@@ -258,6 +277,7 @@ impl Writer {
             }
             self.add_progress()?;
             let seq = self.file.append(self.boot, clock::now(), &self.lines)?;
+            self.checkpoint.appended(self.lines.len());
             for next in waiting.drain(..taken) {
                 let Waiting { entry, done } = next;
                 self.committed(entry, Written(seq));
@@ -314,6 +334,11 @@ impl Writer {
     }
 
     fn clean(&mut self) {
+        if self.checkpoint.is_behind()
+            && let Err(fault) = self.file.restart_log()
+        {
+            tracing::warn!(%fault, "the journal's log could not be begun anew");
+        }
         let Some(done) = self.outbox.done() else { return };
         if done <= self.done {
             return;
@@ -355,36 +380,4 @@ fn refuse_intents(waiting: &mut Vec<Waiting>) {
         }
         next.entry.closing.is_some()
     });
-}
-
-/// Rows that still hold an open intent, or something that is not shipped.
-#[derive(Debug, Default)]
-pub(crate) struct Kept {
-    rows: BTreeMap<i64, u32>,
-    last: i64,
-}
-
-impl Kept {
-    pub(crate) fn keep(&mut self, written: Written) {
-        *self.rows.entry(written.0).or_default() += 1;
-        self.last = self.last.max(written.0);
-    }
-
-    pub(crate) fn release(&mut self, written: Written) {
-        if let Some(count) = self.rows.get_mut(&written.0) {
-            *count -= 1;
-            if *count == 0 {
-                self.rows.remove(&written.0);
-            }
-        }
-    }
-
-    /// Rows below this are done with.
-    pub(crate) fn done(&self) -> i64 {
-        self.rows.keys().next().copied().unwrap_or(self.last + 1)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
 }

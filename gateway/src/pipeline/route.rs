@@ -78,8 +78,10 @@ fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
         return Found { candidates: Vec::new(), plan: Err(not_found) };
     };
     let mut chance = [0; 8];
-    // Without chance every draw is the same, which is still a valid route.
-    let _ = entropy::fill(&mut chance);
+    if 1 < known.candidates.len() {
+        // Without chance every draw is the same, which is still a valid route.
+        let _ = entropy::fill(&mut chance);
+    }
     let facts = Facts {
         flow: ask.flow(),
         rules: &scope.grant().rules,
