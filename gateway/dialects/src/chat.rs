@@ -75,7 +75,6 @@ pub struct OutputBound {
     pub tokens: i64,
     /// `max_completion_tokens`, else `max_tokens`.
     pub parameter: &'static str,
-    span: Range<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +140,17 @@ pub struct Schema {
 struct Places {
     top: Insertion,
     stream_options: Option<Options>,
+    /// At most one of each name.
+    bounds: Vec<BoundPlace>,
+}
+
+/// A member that bounds the output, null included.
+#[derive(Clone, Debug)]
+struct BoundPlace {
+    parameter: &'static str,
+    key: Range<usize>,
+    value: Range<usize>,
+    tokens: Option<i64>,
 }
 
 /// The place of a new last member of an object.
@@ -224,14 +234,31 @@ impl Request {
         })
     }
 
-    /// Bounds the output of each answer. A bound that the caller sent is replaced where it stands
-    /// (of two, `max_completion_tokens`), else `parameter` is added.
-    pub fn set_output_bound(&self, parameter: &str, tokens: i64) -> Edit {
+    /// Makes `parameter` the bound on the output of each answer; nothing where it is that already.
+    ///
+    /// A member of this name gets the value, else a member of the other name is replaced by it,
+    /// else it is added. Never are two names left with a number (OpenAI refuses a request with
+    /// both), or one name twice.
+    pub fn set_output_bound(&self, parameter: &str, tokens: i64) -> Vec<Edit> {
         let literal = tokens.to_string().into_bytes();
-        match &self.output_bound {
-            Some(bound) => Edit { span: bound.span.clone(), replacement: literal },
-            None => self.edits.top.member(parameter, &literal),
+        let named = |place: &&BoundPlace| place.parameter == parameter;
+        let own = self.edits.bounds.iter().find(named);
+        let other = self.edits.bounds.iter().find(|place| !named(place));
+        let Some(own) = own else {
+            let Some(BoundPlace { key, value, .. }) = other else {
+                return vec![self.edits.top.member(parameter, &literal)];
+            };
+            let name = Edit { span: key.clone(), replacement: json::quote(parameter) };
+            return vec![name, Edit { span: value.clone(), replacement: literal }];
+        };
+        if own.tokens == Some(tokens) {
+            return Vec::new();
         }
+        let mut edits = vec![Edit { span: own.value.clone(), replacement: literal }];
+        if let Some(BoundPlace { value, tokens: Some(_), .. }) = other {
+            edits.push(Edit { span: value.clone(), replacement: b"null".to_vec() });
+        }
+        edits
     }
 
     /// Puts another text in the place of a string.

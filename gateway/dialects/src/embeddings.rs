@@ -106,7 +106,7 @@ impl Request {
         self.document.body()
     }
 
-    /// Every string of the document, unknown fields and keys included.
+    /// Every string and long number of the document, unknown fields and keys included.
     pub fn segments(&self) -> &[Segment] {
         self.document.segments()
     }
@@ -130,7 +130,7 @@ impl Request {
         Edit { span: self.model_span.clone(), replacement: json::quote(name) }
     }
 
-    /// Puts another text in the place of a string.
+    /// Puts another text in the place of a string or number, as a string.
     pub fn mask(&self, segment: &Segment, text: &str) -> Edit {
         Edit { span: segment.span.clone(), replacement: json::quote(text) }
     }

@@ -5,6 +5,7 @@
 
 mod names;
 pub(crate) mod reader;
+mod rename;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -15,20 +16,25 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use reader::{Reader, Rules};
+pub use rename::FreshKeys;
 
 /// Containers within one another. As `serde_json`, which refuses the 128th.
 pub const DEPTH_MAX: usize = 127;
 
-/// Strings (values and keys) in one document, so that a body of `""` cannot cost 20 times its size.
+/// Strings (values and keys) and long numbers in one document, so that a body of `""` cannot cost
+/// 20 times its size.
 pub const STRINGS_MAX: usize = 262_144;
 
 /// Objects and arrays in one document.
 pub const CONTAINERS_MAX: usize = 262_144;
 
+/// Digits of a number from which on it may be more than a quantity: the shortest card has so many.
+pub const NUMBER_DIGITS_MIN: usize = 12;
+
 /// Bytes of a pointer in an error; the rest is left out.
 const ERROR_POINTER_BYTES_MAX: usize = 256;
 
-/// A document that was read to its end, with every string in it.
+/// A document that was read to its end, with every string and long number in it.
 #[derive(Clone, Debug)]
 pub struct Document {
     body: Bytes,
@@ -38,12 +44,14 @@ pub struct Document {
     key_bytes: usize,
 }
 
-/// One string of a document: a value or the key of a member.
+/// One string of a document, a value or the key of a member, or a number of
+/// [`NUMBER_DIGITS_MIN`] digits or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Bytes of the literal in the body, with its quotes.
+    /// Bytes of the literal in the body, with its quotes where it is a string.
     pub span: Range<usize>,
     pub is_key: bool,
+    pub is_number: bool,
     escaped: bool,
     container: u32,
     step: Step,
@@ -209,6 +217,16 @@ pub(crate) fn quote_into(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+// === impl Segment ===
+
+impl Segment {
+    /// The literal without its quotes.
+    fn inner(&self) -> Range<usize> {
+        let quote = usize::from(!self.is_number);
+        self.span.start.saturating_add(quote)..self.span.end.saturating_sub(quote)
+    }
+}
+
 // === impl Document ===
 
 impl Document {
@@ -221,7 +239,7 @@ impl Document {
         &self.body
     }
 
-    /// Every string, values and keys, in the order of the bytes.
+    /// Every string, values and keys, and every long number, in the order of the bytes.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -238,12 +256,24 @@ impl Document {
 
     /// What a segment of this document says; borrowed where it holds no escape.
     pub fn text(&self, segment: &Segment) -> Cow<'_, str> {
-        let Segment { span, escaped, .. } = segment;
-        let inner = span.start.saturating_add(1)..span.end.saturating_sub(1);
-        let bytes = self.body.get(inner).unwrap_or_default();
+        let raw = self.raw(segment.inner());
+        if segment.escaped { Cow::Owned(scan::unescape(raw)) } else { Cow::Borrowed(raw) }
+    }
+
+    /// The key of the member whose value a segment is; none for a key or an item of an array.
+    pub fn key(&self, segment: &Segment) -> Option<Cow<'_, str>> {
+        let Step::Key { start, end } = segment.step else { return None };
+        let raw = self.raw(start as usize + 1..(end as usize).saturating_sub(1));
+        let text = || match raw.contains('\\') {
+            true => Cow::Owned(scan::unescape(raw)),
+            false => Cow::Borrowed(raw),
+        };
+        (!segment.is_key).then(text)
+    }
+
+    fn raw(&self, span: Range<usize>) -> &str {
         // INVARIANT: the body was checked as UTF-8 and a literal begins and ends on a character.
-        let raw = std::str::from_utf8(bytes).unwrap_or_default();
-        if *escaped { Cow::Owned(scan::unescape(raw)) } else { Cow::Borrowed(raw) }
+        std::str::from_utf8(self.body.get(span).unwrap_or_default()).unwrap_or_default()
     }
 
     /// The RFC 6901 pointer of a segment; that of a key is the pointer of its member.

@@ -11,7 +11,7 @@ use super::{Arrival, resolve::Scope};
 use bytes::Bytes;
 use dialects::{
     chat, embeddings, estimate,
-    json::{Edit, Segment},
+    json::{Document, Edit, FreshKeys, Segment},
     malformed::{Code, Malformed},
 };
 use http::{HeaderMap, HeaderName};
@@ -25,7 +25,7 @@ use policies::{
     refusal::Refusal,
     usage::Surface,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Instant};
 
 const DATA_LEVEL: HeaderName = HeaderName::from_static("x-penstock-data-level");
 
@@ -108,7 +108,11 @@ fn judge(
     };
     let mut found = Vec::new();
     for (place, segment) in content.segments().iter().enumerate() {
-        let findings = detectors.scan(&content.text(segment));
+        let text = content.text(segment);
+        let findings = match content.document().key(segment) {
+            Some(key) => detectors.scan_member(&key, &text),
+            None => detectors.scan(&text),
+        };
         if !findings.is_empty() {
             found.push(Found { segment: place, findings });
         }
@@ -125,10 +129,21 @@ fn refuse(malformed: Malformed) -> Refusal {
 }
 
 impl Content {
-    fn segments(&self) -> &[Segment] {
+    fn document(&self) -> &Document {
         match self {
-            Self::Chat(chat) => chat.segments(),
-            Self::Embeddings(embeddings) => embeddings.segments(),
+            Self::Chat(chat) => chat.document(),
+            Self::Embeddings(embeddings) => embeddings.document(),
+        }
+    }
+
+    fn segments(&self) -> &[Segment] {
+        self.document().segments()
+    }
+
+    fn model_span(&self) -> &Range<usize> {
+        match self {
+            Self::Chat(chat) => &chat.model_span,
+            Self::Embeddings(embeddings) => &embeddings.model_span,
         }
     }
 
@@ -217,21 +232,33 @@ impl Ask {
         i64::try_from(grown.sum::<usize>()).unwrap_or(i64::MAX)
     }
 
-    /// Each string with such a finding: its place, its bytes as they are, its text when masked.
+    /// Each string or number with such a finding: its place, its bytes as they are, its text when
+    /// masked. The model's name is left out: it is ours, or [`Ask::set_model`] puts ours there.
     fn masked<'a>(
         &'a self,
         labels: &'a BTreeSet<Label>,
     ) -> impl Iterator<Item = (&'a Segment, usize, String)> {
         let segments = self.content.segments();
+        let mut fresh = None;
         self.findings.iter().filter_map(move |found| {
             let segment = segments.get(found.segment)?;
+            if segment.span == *self.content.model_span() {
+                return None;
+            }
             let masked = |finding: &&Finding| labels.contains(finding.label);
             let findings: Vec<Finding> = found.findings.iter().filter(masked).cloned().collect();
             if findings.is_empty() {
                 return None;
             }
             let text = self.content.text(segment);
-            Some((segment, text.len(), mask::mask(&text, &findings)))
+            let mut masked = mask::mask(&text, &findings);
+            if segment.is_key {
+                let fresh = fresh.get_or_insert_with(|| FreshKeys::of(self.content.document()));
+                masked = fresh.name(&masked);
+            }
+            // A number that is masked becomes a string and gains its quotes.
+            let quotes = if segment.is_number { 2 } else { 0 };
+            Some((segment, text.len().saturating_sub(quotes), masked))
         })
     }
 

@@ -5,10 +5,10 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    CHOICES_MAX, CallerData, Insertion, METADATA_MAX, OUTPUT_BOUND_TOKENS_MAX, Options,
+    BoundPlace, CHOICES_MAX, CallerData, Insertion, METADATA_MAX, OUTPUT_BOUND_TOKENS_MAX, Options,
     OutputBound, Places, Request, Schema, content, is_http,
 };
-use crate::json::reader::{Open, Reader, Rules};
+use crate::json::reader::{Literal, Open, Reader, Rules};
 use crate::json::{Document, Kind};
 use crate::malformed::{Malformed, refuse_folded};
 
@@ -47,8 +47,6 @@ pub(super) struct Draft {
     model: Option<(String, Range<usize>)>,
     pub(super) stream: bool,
     include_usage: bool,
-    max_completion_tokens: Option<OutputBound>,
-    max_tokens: Option<OutputBound>,
     choices: Option<i64>,
     pub(super) messages: usize,
     tools: usize,
@@ -82,7 +80,7 @@ pub(super) fn request(body: &Bytes) -> Result<Request, Malformed> {
     let mut draft = Draft::default();
     let mut top = reader.open_object()?;
     while let Some(key) = reader.key(&mut top)? {
-        member(&mut reader, &mut draft, &key.text())?;
+        member(&mut reader, &mut draft, &key)?;
     }
     reader.finish()?;
     draft.edits.top = insertion(&top);
@@ -90,13 +88,7 @@ pub(super) fn request(body: &Bytes) -> Result<Request, Malformed> {
     if draft.messages == 0 {
         return Err(Malformed::missing("messages"));
     }
-    let output_bound = match (draft.max_completion_tokens, draft.max_tokens) {
-        (Some(new), Some(old)) if new.tokens != old.tokens => {
-            let message = "`max_tokens` and `max_completion_tokens` differ: send one of them";
-            return Err(Malformed::at("max_tokens", message.to_owned()));
-        }
-        (new, old) => new.or(old),
-    };
+    let output_bound = output_bound(&draft.edits.bounds)?;
     Ok(Request {
         document: Document::new(body.clone(), reader),
         model,
@@ -126,8 +118,8 @@ pub(super) fn request(body: &Bytes) -> Result<Request, Malformed> {
     })
 }
 
-fn member(reader: &mut Reader<'_>, draft: &mut Draft, key: &str) -> Result<(), Malformed> {
-    match key {
+fn member(reader: &mut Reader<'_>, draft: &mut Draft, key: &Literal<'_>) -> Result<(), Malformed> {
+    match &*key.text() {
         "model" => {
             let literal = reader.string()?;
             let model = literal.text().into_owned();
@@ -139,11 +131,9 @@ fn member(reader: &mut Reader<'_>, draft: &mut Draft, key: &str) -> Result<(), M
         "messages" => content::messages(reader, draft)?,
         "stream" => draft.stream = bool_or_null(reader)?.unwrap_or(false),
         "stream_options" => stream_options(reader, draft)?,
-        "max_completion_tokens" => {
-            draft.max_completion_tokens = output_bound(reader, "max_completion_tokens")?;
-        }
-        "max_tokens" => draft.max_tokens = output_bound(reader, "max_tokens")?,
-        "n" => draft.choices = integer_or_null(reader, CHOICES_MAX)?.map(|(count, _)| count),
+        "max_completion_tokens" => bound(reader, draft, key, "max_completion_tokens")?,
+        "max_tokens" => bound(reader, draft, key, "max_tokens")?,
+        "n" => draft.choices = integer_or_null(reader, CHOICES_MAX)?.0,
         "tools" => tools(reader, draft)?,
         "functions" => {
             let (schema, count) = definitions(reader)?;
@@ -168,8 +158,8 @@ fn member(reader: &mut Reader<'_>, draft: &mut Draft, key: &str) -> Result<(), M
         "safety_identifier" => draft.caller.safety_identifier = string_or_null(reader)?,
         "prompt_cache_key" => draft.caller.prompt_cache_key = string_or_null(reader)?,
         "metadata" => metadata(reader, draft)?,
-        _ => {
-            refuse_folded(reader, &TOP_KEYS, key)?;
+        other => {
+            refuse_folded(reader, &TOP_KEYS, other)?;
             reader.skip()?;
         }
     }
@@ -320,25 +310,45 @@ fn metadata(reader: &mut Reader<'_>, draft: &mut Draft) -> Result<(), Malformed>
     Ok(())
 }
 
-fn output_bound(
+fn bound(
     reader: &mut Reader<'_>,
+    draft: &mut Draft,
+    key: &Literal<'_>,
     parameter: &'static str,
-) -> Result<Option<OutputBound>, Malformed> {
-    let read = integer_or_null(reader, OUTPUT_BOUND_TOKENS_MAX)?;
-    Ok(read.map(|(tokens, span)| OutputBound { tokens, parameter, span }))
+) -> Result<(), Malformed> {
+    let (tokens, value) = integer_or_null(reader, OUTPUT_BOUND_TOKENS_MAX)?;
+    let key = key.span.clone();
+    draft.edits.bounds.push(BoundPlace { parameter, key, value, tokens });
+    Ok(())
+}
+
+/// The bound that the caller sent: `max_completion_tokens`, else `max_tokens`.
+fn output_bound(places: &[BoundPlace]) -> Result<Option<OutputBound>, Malformed> {
+    let mut sent: Vec<OutputBound> = places
+        .iter()
+        .filter_map(|place| Some(OutputBound { tokens: place.tokens?, parameter: place.parameter }))
+        .collect();
+    sent.sort_by_key(|bound| bound.parameter);
+    if let [new, old] = sent.as_slice()
+        && new.tokens != old.tokens
+    {
+        let message = "`max_tokens` and `max_completion_tokens` differ: send one of them";
+        return Err(Malformed::at("max_tokens", message.to_owned()));
+    }
+    Ok(sent.into_iter().next())
 }
 
 /// An integer from 1 to `max` and its bytes; null is as good as absent.
 fn integer_or_null(
     reader: &mut Reader<'_>,
     max: i64,
-) -> Result<Option<(i64, Range<usize>)>, Malformed> {
-    if reader.null()? {
-        return Ok(None);
-    }
+) -> Result<(Option<i64>, Range<usize>), Malformed> {
     let start = reader.offset();
+    if reader.null()? {
+        return Ok((None, start..reader.offset()));
+    }
     match reader.number()?.parse::<i64>() {
-        Ok(value) if (1..=max).contains(&value) => Ok(Some((value, start..reader.offset()))),
+        Ok(value) if (1..=max).contains(&value) => Ok((Some(value), start..reader.offset())),
         Ok(_) | Err(_) => {
             let param = reader.expected("an integer").param;
             let message = format!("`{param}` must be an integer from 1 to {max}");

@@ -233,16 +233,28 @@ fn usage_is_asked_for_whatever_the_options_were() {
 }
 
 #[test]
-fn a_bound_is_added_or_replaced_in_place() {
-    let cases = [
-        ("", "max_tokens", json!(7)),
-        (r#","max_completion_tokens": 9 "#, "max_completion_tokens", json!(7)),
-        (r#","max_tokens":9,"x":1"#, "max_tokens", json!(7)),
-    ];
-    for (members, parameter, expected) in cases {
+fn one_bound_is_left_under_the_name_that_the_deployment_heeds() {
+    for (members, expected) in [
+        ("", r#","max_tokens":7"#),
+        (r#","max_completion_tokens": 9 "#, r#","max_tokens": 7 "#),
+        (r#","max_completion_tokens":7,"x":1"#, r#","max_tokens":7,"x":1"#),
+        (r#","max_tokens" : 9,"x":1"#, r#","max_tokens" : 7,"x":1"#),
+        (r#","max_tokens":null"#, r#","max_tokens":7"#),
+        (r#","max_completion_tokens":null"#, r#","max_tokens":7"#),
+        (
+            r#","max_completion_tokens":7,"max_tokens":null"#,
+            r#","max_completion_tokens":null,"max_tokens":7"#,
+        ),
+        (r#","max_tokens":7"#, r#","max_tokens":7"#),
+        // The caller's own two, which agree, go as they came.
+        (
+            r#","max_completion_tokens":7,"max_tokens":7"#,
+            r#","max_completion_tokens":7,"max_tokens":7"#,
+        ),
+    ] {
         let request = request(&minimal(members));
-        let value = edited(&request, vec![request.set_output_bound("max_tokens", 7)]);
-        assert_eq!(value[parameter], expected, "{members}");
+        let sent = splice(request.body(), request.set_output_bound("max_tokens", 7)).unwrap();
+        assert_eq!(String::from_utf8(sent).unwrap(), minimal(expected), "{members}");
     }
 }
 
@@ -250,12 +262,12 @@ fn a_bound_is_added_or_replaced_in_place() {
 fn all_edits_go_together() {
     let request = request(&format!("{} \n", minimal(r#","stream":true"#)));
     let text = request.prompt[0];
-    let edits = vec![
+    let mut edits = request.set_output_bound("max_tokens", 7);
+    edits.extend([
         request.mask(&request.segments()[text], "[NAME]"),
-        request.set_output_bound("max_tokens", 7),
         request.ask_usage().unwrap(),
         request.set_model("n"),
-    ];
+    ]);
 
     let value = edited(&request, edits);
 

@@ -59,3 +59,16 @@ fn the_model_is_replaced_and_nothing_else() {
 
     assert_eq!(out, br#"{"model":"other","input":[ 1 ],"encoding_format":"base64"}"#);
 }
+
+#[test]
+fn token_ids_are_no_segments_and_long_numbers_elsewhere_are() {
+    let text = r#"{"model":"e","input":[[4294967295,1]],"x":{"const":4111111111111111}}"#;
+    let request = read(&Bytes::from(text)).unwrap();
+
+    let numbers: Vec<_> = request.segments().iter().filter(|one| one.is_number).collect();
+    assert_eq!(numbers.len(), 1);
+    let masked = json::splice(request.body(), vec![request.mask(numbers[0], "[masked]")]).unwrap();
+
+    let expected = text.replace("4111111111111111", "\"[masked]\"");
+    assert_eq!(String::from_utf8(masked).unwrap(), expected);
+}

@@ -1,15 +1,15 @@
 //! A pull reader over one JSON text: the caller asks for what it interprets and skips the rest.
 //!
-//! Skipping visits as well: under strict rules every string is kept with its place, whoever reads
-//! it, so that no field escapes the data policy because nobody knew it.
+//! Skipping visits as well: under strict rules every string and long number is kept with its
+//! place, whoever reads it, so that no field escapes the data policy because nobody knew it.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::names::{Names, Scope};
 use super::{
-    CONTAINERS_MAX, Container, DEPTH_MAX, ERROR_POINTER_BYTES_MAX, Invalid, Kind, Problem,
-    STRINGS_MAX, Segment, Step, scan,
+    CONTAINERS_MAX, Container, DEPTH_MAX, ERROR_POINTER_BYTES_MAX, Invalid, Kind,
+    NUMBER_DIGITS_MIN, Problem, STRINGS_MAX, Segment, Step, scan,
 };
 
 /// What the reader insists on and keeps.
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
 
     /// The text of a kept segment.
     pub(crate) fn text_of(&self, segment: &Segment) -> Cow<'a, str> {
-        let raw = self.raw(segment.span.start + 1..segment.span.end.saturating_sub(1));
+        let raw = self.raw(segment.inner());
         if segment.escaped { Cow::Owned(scan::unescape(raw)) } else { Cow::Borrowed(raw) }
     }
 
@@ -180,7 +180,8 @@ impl<'a> Reader<'a> {
                 return Err(self.fault(Problem::DuplicateKey, start));
             }
             self.key_bytes += scanned.bytes;
-            self.keep(&literal, true)?;
+            self.literal_bytes += literal.span.len();
+            self.keep(literal.span.clone(), true, literal.escaped)?;
         }
         self.space();
         if self.peek() != Some(b':') {
@@ -212,7 +213,8 @@ impl<'a> Reader<'a> {
         let literal = self.literal(start, scanned.escaped);
         if self.rules == Rules::Strict {
             self.value_bytes += scanned.bytes;
-            self.keep(&literal, false)?;
+            self.literal_bytes += literal.span.len();
+            self.keep(literal.span.clone(), false, literal.escaped)?;
         }
         Ok(literal)
     }
@@ -225,7 +227,14 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.at = scan::number(self.text, start)
             .map_err(|(problem, offset)| self.fault(problem, offset))?;
-        Ok(self.raw(start..self.at))
+        let literal = self.raw(start..self.at);
+        if self.rules == Rules::Strict && NUMBER_DIGITS_MIN <= literal.len() {
+            let digits = literal.bytes().filter(u8::is_ascii_digit).count();
+            if NUMBER_DIGITS_MIN <= digits {
+                self.keep(start..self.at, false, false)?;
+            }
+        }
+        Ok(literal)
     }
 
     pub(crate) fn bool(&mut self) -> Result<bool, Invalid> {
@@ -327,18 +336,13 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn keep(&mut self, literal: &Literal<'a>, is_key: bool) -> Result<(), Invalid> {
+    fn keep(&mut self, span: Range<usize>, is_key: bool, escaped: bool) -> Result<(), Invalid> {
         if STRINGS_MAX <= self.segments.len() {
-            return Err(self.fault(Problem::TooMany, literal.span.start));
+            return Err(self.fault(Problem::TooMany, span.start));
         }
-        self.literal_bytes += literal.span.len();
-        self.segments.push(Segment {
-            span: literal.span.clone(),
-            is_key,
-            escaped: literal.escaped,
-            container: self.container,
-            step: self.step,
-        });
+        let is_number = self.text.as_bytes().get(span.start) != Some(&b'"');
+        let (container, step) = (self.container, self.step);
+        self.segments.push(Segment { span, is_key, is_number, escaped, container, step });
         Ok(())
     }
 

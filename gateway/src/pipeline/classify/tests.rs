@@ -30,7 +30,9 @@ fn of_several_declared_levels_the_highest_holds() {
 
 #[test]
 fn a_mask_that_is_longer_than_its_finding_counts_as_input() {
-    let ask = ask(r#"{"model":"m","messages":[{"role":"user","content":"write to a@b.de now"}]}"#);
+    let ask = ask(
+        r#"{"model":"m","messages":[{"role":"user","content":"charge 4111111111111111 now"}]}"#,
+    );
     let labels = ask.flow().labels.clone();
     assert_eq!(labels.len(), 1, "{labels:?}");
 
@@ -40,4 +42,23 @@ fn a_mask_that_is_longer_than_its_finding_counts_as_input() {
     assert!(before < masked.len());
     assert_eq!(ask.mask_growth(&labels), i64::try_from(masked.len() - before).unwrap());
     assert_eq!(ask.mask_growth(&BTreeSet::new()), 0);
+}
+
+#[test]
+fn keys_numbers_and_told_values_are_masked_and_the_document_stays_sound() {
+    let ask = ask(r#"{"model":"4111111111111111","messages":[{"role":"user","content":"hi"}],
+        "x":{"4111111111111111":1,"5555555555554444":2,"const":4111111111111111},
+        "y":{"password":"hunter2-very-secret"}}"#);
+
+    let edits = ask.masks(&ask.flow().labels);
+    let mut edits: Vec<Edit> = edits.into_iter().chain([ask.set_model("m")]).collect();
+    edits.reverse();
+    let masked = dialects::json::splice(ask.body(), edits).unwrap();
+
+    let value: serde_json::Value = serde_json::from_slice(&masked).unwrap();
+    let expected = serde_json::json!({
+        "[masked:pci.card]": 1, "[masked:pci.card]#2": 2, "const": "[masked:pci.card]",
+    });
+    assert_eq!((&value["x"], &value["model"]), (&expected, &serde_json::json!("m")));
+    assert_eq!(value["y"]["password"], "[masked:secret.password]");
 }

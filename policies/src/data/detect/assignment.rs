@@ -1,38 +1,119 @@
 //! Judges values that are secret because of the name in front of them: `db_password = "…"`.
 
-use super::{guard, rules::Verdict};
+use super::{
+    guard,
+    rules::{Seen, Verdict},
+    words::Words,
+};
 use std::ops::Range;
 
 const VALUE_BYTES_MAX: usize = 1024;
 const GAP_BYTES_MAX: usize = 24;
 
+/// Names inside of one word whose values are judged: real text has one or two.
+const WORD_NAMES_MAX: usize = 4;
+
 /// What stands after a telling name and an operator, judged by how much the name tells.
-pub(super) fn value(text: &str, found: Range<usize>) -> Verdict {
-    let name = name_of(text, &found);
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if has(HARMLESS) {
-        return Verdict::Passed { resume: found.end };
+pub(super) fn value(text: &str, found: Range<usize>, seen: &mut Seen) -> Verdict {
+    let passed = Verdict::Passed { resume: found.end };
+    if found.start < seen.name {
+        return passed;
     }
-    if has(PASSWORDS) {
-        return judge(text, found, |value| guard::is_password(value.text, value.quoted));
+    let run = found.end + name_len(text, found.end);
+    // Names in the rest of this one are followed by the same operator or by none.
+    seen.name = run;
+    let Some(end) = operator(text, run) else { return passed };
+    if end < seen.word {
+        seen.word_names += 1;
+        if WORD_NAMES_MAX <= seen.word_names {
+            return passed;
+        }
+    } else {
+        seen.word = end + word_len(text.get(end..).unwrap_or_default());
+        seen.word_names = 0;
     }
-    if has(TOKENS) {
-        return judge(text, found, |value| {
-            guard::is_random(value.text) || is_long_number(value.text)
-        });
+    let secret = |value: &Value<'_>| may_be_secret(value) && tells(text, found.start, value);
+    match judge(text, found.start..end, secret) {
+        Verdict::Found { span, .. } => {
+            seen.name = seen.name.max(span.end);
+            Verdict::Found { span, resume: found.end }
+        }
+        Verdict::Passed { .. } => passed,
     }
-    judge(text, found, |value| {
-        NAMED_BYTES_MIN <= value.text.len()
-            && guard::is_random(value.text)
-            && !guard::is_uuid(value.text)
-    })
+}
+
+/// Whether `value` is secret because of the key of its member: `{"password": "…"}`. `found` is
+/// where a telling name matches in the key.
+pub(super) fn member(key: &str, found: &Range<usize>, value: &str) -> bool {
+    let whole = found.end + name_len(key, found.end) == key.len();
+    let value = unschemed(Value { text: value, span: 0..value.len(), quoted: true });
+    whole && !value.text.contains('\n') && tells(key, found.start, &value)
+}
+
+fn tells(text: &str, name: usize, value: &Value<'_>) -> bool {
+    let name = name_of(text, name);
+    if HARMLESS.within(&name) {
+        return false;
+    }
+    if PASSWORDS.within(&name) {
+        return guard::is_password(value.text, value.quoted);
+    }
+    if TOKENS.within(&name) {
+        return guard::is_random(value.text) || is_long_number(value.text);
+    }
+    NAMED_BYTES_MIN <= value.text.len()
+        && guard::is_random(value.text)
+        && !guard::is_uuid(value.text)
+}
+
+/// Small letters alone are never enough, and most of what follows a name in code is that.
+fn may_be_secret(value: &Value<'_>) -> bool {
+    value.text.bytes().any(|byte| !byte.is_ascii_lowercase())
+}
+
+fn name_len(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    rest.iter().take_while(|byte| is_name(**byte)).count()
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+/// The end of what stands between a name and its value: quotes, a type, an operator.
+fn operator(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let run = |at: usize, most: usize, wanted: &[u8]| {
+        let rest = bytes.get(at..).unwrap_or_default().iter();
+        at + rest.take(most).take_while(|byte| wanted.contains(byte)).count()
+    };
+    let starts =
+        |at: usize, word: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(word));
+    let blank = |at: usize| run(at, usize::MAX, b" \t");
+    let quotes = run(at, 3, b"\"'`])\\");
+    let mut at = blank(quotes);
+    if quotes < at && (starts(at, b"string") || starts(at, b"String")) {
+        at = blank(at + "string".len());
+    } else if quotes < at && starts(at, b"value") {
+        at = blank(at + "value".len());
+        return starts(at, b"=").then_some(at + 1);
+    }
+    let lead = run(at, 3, b":?.|<");
+    if starts(lead, b"=") {
+        return Some(lead + 1 + usize::from(starts(lead + 1, b">")));
+    }
+    let bars = run(at, 2, b"|");
+    if starts(bars, b":") {
+        return Some(bars + 1);
+    }
+    (starts(at, b",") || starts(at, b">")).then_some(at + 1)
 }
 
 /// After the name of a service or a bare `key`, shorter values are names of things.
 const NAMED_BYTES_MIN: usize = 16;
 
-const PASSWORDS: &[&str] = &["pass", "pwd"];
-const TOKENS: &[&str] = &[
+const PASSWORDS: Words = Words::new(&["pass", "pwd"]);
+const TOKENS: Words = Words::new(&[
     "secret",
     "token",
     "apikey",
@@ -48,9 +129,9 @@ const TOKENS: &[&str] = &[
     "adminkey",
     "webhook",
     "bearer",
-];
+]);
 /// Names of what is random but no secret.
-const HARMLESS: &[&str] = &[
+const HARMLESS: Words = Words::new(&[
     "csrf",
     "xsrf",
     "authenticity",
@@ -81,18 +162,16 @@ const HARMLESS: &[&str] = &[
     "compass",
     "bypass",
     "keycode",
-];
+]);
 
 /// The whole name in small letters without its separators: `db.API_Key` is `dbapikey`.
-fn name_of(text: &str, found: &Range<usize>) -> String {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-    let head = text.get(..found.start).unwrap_or_default().bytes();
-    let mut name: Vec<u8> = head.rev().take(NAME_BYTES_MAX).take_while(is_name).collect();
-    name.reverse();
-    let tail = text.get(found.clone()).unwrap_or_default().bytes();
-    name.extend(tail.take(NAME_BYTES_MAX).take_while(|byte| is_name(byte) || *byte == b' '));
-    let letters = name.into_iter().filter(u8::is_ascii_alphanumeric);
-    letters.map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+fn name_of(text: &str, at: usize) -> Vec<u8> {
+    let (head, tail) = text.as_bytes().split_at_checked(at).unwrap_or_default();
+    let before = head.iter().rev().take(NAME_BYTES_MAX).take_while(|byte| is_name(**byte)).count();
+    let tail =
+        tail.iter().take(NAME_BYTES_MAX).take_while(|byte| is_name(**byte) || **byte == b' ');
+    let name = head.iter().skip(at - before).chain(tail);
+    name.filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
 }
 
 const NAME_BYTES_MAX: usize = 64;
@@ -104,7 +183,7 @@ fn is_long_number(value: &str) -> bool {
 }
 
 /// `my password is …`, as people write it.
-pub(super) fn told(text: &str, found: Range<usize>) -> Verdict {
+pub(super) fn told(text: &str, found: Range<usize>, _: &mut Seen) -> Verdict {
     judge(text, found, |value| {
         let trimmed = value.text.trim_end_matches(['.', '!', '?']);
         guard::is_password(trimmed, value.quoted)
@@ -112,7 +191,7 @@ pub(super) fn told(text: &str, found: Range<usize>) -> Verdict {
 }
 
 /// `Authorization: Bearer …` and `Basic …` (RFC 6750 section 2.1, RFC 7617).
-pub(super) fn header(text: &str, found: Range<usize>) -> Verdict {
+pub(super) fn header(text: &str, found: Range<usize>, _: &mut Seen) -> Verdict {
     let value = unquoted(text, found.end);
     if value.text.len() < 12 || !guard::is_random(value.text) {
         return Verdict::Passed { resume: found.end };
@@ -121,7 +200,7 @@ pub(super) fn header(text: &str, found: Range<usize>) -> Verdict {
 }
 
 /// `curl -u user:password`: both sides, since services put the key on either.
-pub(super) fn curl_user(text: &str, found: Range<usize>) -> Verdict {
+pub(super) fn curl_user(text: &str, found: Range<usize>, _: &mut Seen) -> Verdict {
     let passed = Verdict::Passed { resume: found.end };
     let rest = text.get(found.end..).unwrap_or_default();
     let len = shell_word(rest);
@@ -211,6 +290,11 @@ fn value_after(text: &str, at: usize) -> Value<'_> {
     let blank = rest.bytes().take(GAP_BYTES_MAX).take_while(u8::is_ascii_whitespace).count();
     let start = at + blank;
     let value = quoted(text, start).unwrap_or_else(|| unquoted(text, start));
+    unschemed(value)
+}
+
+/// Without the scheme in front, as a header has it (RFC 9110 section 11.1).
+fn unschemed(value: Value<'_>) -> Value<'_> {
     match value.text.split_once(' ') {
         Some((scheme, bare))
             if ["bearer", "basic", "token"].iter().any(|one| scheme.eq_ignore_ascii_case(one)) =>

@@ -1,6 +1,6 @@
 //! Finds where a private key in text armour ends (RFC 7468, RFC 9580 section 6.2).
 
-use super::rules::Verdict;
+use super::rules::{Seen, Verdict};
 use std::ops::Range;
 
 /// A block longer than this is masked up to here; no private key comes near it.
@@ -12,7 +12,7 @@ const DASHES: &str = "-----";
 const FOOT_NAME_BYTES_MAX: usize = 64;
 
 /// The whole block. One that was cut off is masked as far as its key characters go.
-pub(super) fn check(text: &str, found: Range<usize>) -> Verdict {
+pub(super) fn check(text: &str, found: Range<usize>, _: &mut Seen) -> Verdict {
     let limit = text.floor_char_boundary(found.end.saturating_add(BLOCK_BYTES_MAX).min(text.len()));
     let rest = text.get(found.end..limit).unwrap_or_default();
     // Up to the next dashes only: many heads in a row must not be read again and again.

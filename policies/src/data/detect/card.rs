@@ -4,30 +4,41 @@
 //! holds (Luhn, annex B of the same), its groups are ones that people write, and it is not a
 //! piece of something longer.
 
-use super::{guard, rules::Verdict};
+use super::{
+    guard,
+    rules::{Seen, Verdict},
+};
 use std::ops::Range;
 
 /// The most characters between two digits of one number: a line break with some indent.
 const SEPARATOR_BYTES_MAX: usize = 6;
-const DIGITS_MIN: usize = 12;
+/// Digits of the issuer's prefix.
+const LEAD_DIGITS: usize = 6;
 const DIGITS_MAX: usize = 19;
 /// How far words such as `card` may stand from a number, in bytes before and after.
 const CONTEXT_BYTES_BEFORE: usize = 64;
 const CONTEXT_BYTES_AFTER: usize = 32;
 
-pub(super) fn check(text: &str, found: Range<usize>) -> Verdict {
-    let run = Run::read(text, found.start);
-    // The last group may begin something else, as the number of a bot does; so read it again.
-    let resume = match run.groups.as_slice() {
-        [.., last] if found.start < last.start => last.start,
-        _ => run.end().max(found.start + 1),
-    };
-    for first in 0..run.groups.len() {
+/// Groups that one check looks at; past them reading starts anew, so that no run is read twice.
+const GROUPS_MAX: usize = 64;
+/// Letters and digits looked at before a number: the longest part of a UUID has 12.
+const PART_BYTES_MAX: usize = 16;
+
+pub(super) fn check(text: &str, found: Range<usize>, _: &mut Seen) -> Verdict {
+    let mut run = Run::open(found.start);
+    for first in 0..GROUPS_MAX {
+        run.read(text, first);
         if let Some(span) = run.card_from(text, first) {
             return Verdict::Found { resume: span.end, span };
         }
+        if run.next.is_none() && run.groups.len() <= first + 1 {
+            break;
+        }
     }
-    Verdict::Passed { resume }
+    // The last group may begin something else, as the number of a bot does; so read it again.
+    let last = run.groups.get(1..).unwrap_or_default().last();
+    let place = if run.next.is_none() { last } else { run.groups.get(GROUPS_MAX) };
+    Verdict::Passed { resume: place.map_or(run.end().max(found.start + 1), |group| group.start) }
 }
 
 /// Digits that stand side by side.
@@ -48,29 +59,38 @@ enum Gap {
     Line,
 }
 
+/// Groups in a row, read as far as they were asked for.
 struct Run {
     groups: Vec<Group>,
+    /// Where the next group begins and what parts it from the last; none at the end of the run.
+    next: Option<(usize, Gap)>,
 }
 
 impl Run {
-    /// Reads groups from `start` until something other than a digit or a separator comes.
-    fn read(text: &str, start: usize) -> Self {
+    fn open(start: usize) -> Self {
+        Self { groups: Vec::new(), next: Some((start, Gap::None)) }
+    }
+
+    /// Reads on until there are more digits from the group `first` than any card has, and one
+    /// group behind them; or until something other than a digit or a separator comes.
+    fn read(&mut self, text: &str, first: usize) {
         let bytes = text.as_bytes();
-        let mut groups = Vec::new();
-        let mut at = start;
-        let mut before = Gap::None;
-        loop {
-            let end = at + count(bytes, at, |byte| byte.is_ascii_digit());
-            if end == at {
-                break;
+        let from = self.groups.get(first..).unwrap_or_default();
+        let mut digits: usize = from.iter().map(|group| group.end - group.start).sum();
+        while let Some((start, before)) = self.next {
+            if DIGITS_MAX < digits && first + 1 < self.groups.len() {
+                return;
             }
-            groups.push(Group { start: at, end, before });
+            let end = start + count(bytes, start, |byte| byte.is_ascii_digit());
+            self.next = None;
+            if end == start {
+                return;
+            }
+            digits += end - start;
+            self.groups.push(Group { start, end, before });
             let gap = count(bytes, end, is_separator);
-            let Some(kind) = bytes.get(end..end + gap).and_then(gap_kind) else { break };
-            before = kind;
-            at = end + gap;
+            self.next = bytes.get(end..end + gap).and_then(gap_kind).map(|kind| (end + gap, kind));
         }
-        Self { groups }
     }
 
     fn end(&self) -> usize {
@@ -81,21 +101,31 @@ impl Run {
     fn card_from(&self, text: &str, first: usize) -> Option<Range<usize>> {
         let groups = self.groups.get(first..)?;
         let mut digits = Digits::default();
+        let mut issued = None;
         let mut best = None;
         for (index, group) in groups.iter().enumerate() {
             let value = text.get(group.start..group.end)?;
             if !digits.push(value) {
                 break;
             }
-            if digits.len < DIGITS_MIN {
+            if digits.len < LEAD_DIGITS {
                 continue;
             }
+            // One look at the table for all lengths, and none at digits behind a foreign prefix.
+            let issued: &Issued = issued.get_or_insert_with(|| Issued::of(digits.lead()));
+            if issued.number == 0 && issued.context == 0 {
+                break;
+            }
+            let Some(proof) = issued.proof(digits.len) else { continue };
             let window = groups.get(..=index)?;
             let span = groups.first()?.start..group.end;
-            if self.stands_alone(text, first, first + index)
-                && digits.luhn()
+            if digits.luhn()
+                && self.stands_alone(text, first, first + index)
                 && is_written_so(text, window, digits.len)
-                && digits.issued(|| has_context(text, &span))
+                && match proof {
+                    Proof::Number => true,
+                    Proof::Context => has_context(text, &span),
+                }
             {
                 best = Some(span);
             }
@@ -146,12 +176,14 @@ fn open_before(text: &str, start: usize) -> bool {
     match back.next() {
         None => true,
         Some('.' | '-') => {
-            let word: String = back.take_while(char::is_ascii_alphanumeric).collect();
-            word.is_empty() || !word.chars().all(|letter| letter.is_ascii_hexdigit())
+            let mut word =
+                back.take_while(char::is_ascii_alphanumeric).take(PART_BYTES_MAX).peekable();
+            word.peek().is_none() || !word.all(|letter| letter.is_ascii_hexdigit())
         }
         Some('+') => false,
         Some(letter) if letter.is_ascii_alphabetic() => {
-            let tail = head.len() - head.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
+            let letters = head.bytes().rev().take(PART_BYTES_MAX);
+            let tail = head.len() - letters.take_while(u8::is_ascii_alphabetic).count();
             head.get(tail..).is_some_and(guard::is_card_word)
         }
         Some(other) => !other.is_ascii_digit(),
@@ -240,16 +272,10 @@ impl Digits {
         sum.is_multiple_of(10)
     }
 
-    fn issued(&self, has_context: impl Fn() -> bool) -> bool {
-        let lead =
-            self.values.iter().take(6).fold(0_u32, |lead, digit| lead * 10 + u32::from(*digit));
-        let issuer = ISSUERS
-            .iter()
-            .find(|issuer| issuer.leads.contains(&lead) && issuer.lengths.contains(&self.len));
-        issuer.is_some_and(|issuer| match issuer.proof {
-            Proof::Number => true,
-            Proof::Context => has_context(),
-        })
+    /// Only of [`LEAD_DIGITS`] or more.
+    fn lead(&self) -> u32 {
+        let lead = self.values.iter().take(LEAD_DIGITS);
+        lead.fold(0, |lead, digit| lead * 10 + u32::from(*digit))
     }
 }
 
@@ -260,7 +286,39 @@ fn has_context(text: &str, span: &Range<usize>) -> bool {
     near(from..span.start) || near(span.end..to)
 }
 
+/// The lengths that a prefix allows, a bit for each, by what else must speak for the number.
+#[derive(Default)]
+struct Issued {
+    number: u32,
+    context: u32,
+}
+
+impl Issued {
+    fn of(lead: u32) -> Self {
+        let mut issued = Self::default();
+        for issuer in ISSUERS.iter().filter(|issuer| issuer.leads.contains(&lead)) {
+            let lengths = issuer.lengths.iter().fold(0, |bits, length| bits | 1 << length);
+            let left = lengths & !(issued.number | issued.context);
+            match issuer.proof {
+                Proof::Number => issued.number |= left,
+                Proof::Context => issued.context |= left,
+            }
+        }
+        issued
+    }
+
+    fn proof(&self, length: usize) -> Option<Proof> {
+        let holds = |bits: u32| bits >> length & 1 == 1;
+        match (holds(self.number), holds(self.context)) {
+            (true, _) => Some(Proof::Number),
+            (false, true) => Some(Proof::Context),
+            (false, false) => None,
+        }
+    }
+}
+
 /// What must speak for a number besides prefix, length and check digit.
+#[derive(Clone, Copy)]
 enum Proof {
     Number,
     /// The prefix is wide or the length rare: a word such as `card` must stand near.

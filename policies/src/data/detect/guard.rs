@@ -1,22 +1,26 @@
 //! Tells values that look drawn by chance from placeholders, words and code.
 
+use super::words::Words;
+
 /// Whether a value stands for a secret instead of being one.
 pub(super) fn is_placeholder(value: &str) -> bool {
     let low = value.to_ascii_lowercase();
-    let reference = low.starts_with(['$', '<', '{', '[', '%', '@', '*', '(']) && !has_digit(&low)
+    has_bare_word(&low) || is_reference(value, &low)
+}
+
+/// A reference to a value, or a word that is never part of one. `low` is `value` in small letters.
+fn is_reference(value: &str, low: &str) -> bool {
+    let reference = low.starts_with(['$', '<', '{', '[', '%', '@', '*', '(']) && !has_digit(low)
         || ["${", "{{", "$(", "<%", "%s", "%(", "#{"].iter().any(|mark| low.contains(mark))
         || (low.starts_with('$') && low.bytes().skip(1).all(is_name_byte))
         || (low.starts_with('<') && low.ends_with('>'));
     reference
-        || STAND_INS.iter().any(|word| low.contains(word))
-        || low
-            .split(|letter: char| !letter.is_ascii_alphanumeric())
-            .any(|part| WORDS.contains(&part))
+        || STAND_INS.within(low.as_bytes())
         || (value.len() <= 12 && low.starts_with("12345"))
         || distinct(value) <= 3
 }
 
-const STAND_INS: &[&str] = &[
+const STAND_INS: Words = Words::new(&[
     "example",
     "changeme",
     "change_me",
@@ -56,13 +60,28 @@ const STAND_INS: &[&str] = &[
     "deadbeef",
     "01234567890",
     "abcdefghijkl",
-];
+]);
 
 /// Only as whole parts of a value: these letters can stand in a random one.
 const WORDS: &[&str] = &[
     "your", "todo", "test", "none", "null", "true", "false", "hidden", "secret", "token", "fake",
     "user", "pass", "string", "value", "admin", "root", "env", "key", "default", "optional",
 ];
+
+fn has_bare_word(low: &str) -> bool {
+    low.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|part| WORDS.contains(&part))
+}
+
+/// Whether a part mixes letters and digits: `hunter2-very-secret` is a password for all its words.
+fn has_made_up_part(low: &str) -> bool {
+    low.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|part| {
+        MADE_UP_BYTES_MIN <= part.len()
+            && has_digit(part)
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
+const MADE_UP_BYTES_MIN: usize = 6;
 
 pub(super) fn has_digit(value: &str) -> bool {
     value.bytes().any(|byte| byte.is_ascii_digit())
@@ -115,9 +134,14 @@ pub(super) fn is_password(value: &str, quoted: bool) -> bool {
         && mixed
         && telling
         && 4 < distinct(value)
-        && !is_placeholder(value)
+        && !is_stand_in(value)
         && !looks_like_code(value)
         && (sign || worded(value) * 10 <= value.len() * 9)
+}
+
+fn is_stand_in(value: &str) -> bool {
+    let low = value.to_ascii_lowercase();
+    is_reference(value, &low) || (has_bare_word(&low) && !has_made_up_part(&low))
 }
 
 const PASSWORD_BYTES_MIN: usize = 6;
@@ -221,11 +245,10 @@ pub(super) fn is_uuid(value: &str) -> bool {
 
 /// Whether words that go with payment cards occur.
 pub(super) fn speaks_of_cards(text: &str) -> bool {
-    let low = text.to_lowercase();
-    CARD_WORDS.iter().any(|word| low.contains(word))
+    CARD_WORDS.within(text.to_lowercase().as_bytes())
 }
 
-const CARD_WORDS: &[&str] = &[
+const CARD_WORDS: Words = Words::new(&[
     "card",
     "visa",
     "maestro",
@@ -250,7 +273,7 @@ const CARD_WORDS: &[&str] = &[
     "kartı",
     "बैंक कार्ड",
     "بطاقة",
-];
+]);
 
 /// Whether `word` may touch a card number without a gap.
 pub(super) fn is_card_word(word: &str) -> bool {
