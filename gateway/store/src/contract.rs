@@ -57,14 +57,16 @@ impl Seed for crate::model::Model {
     }
 }
 
-/// One test for each clause. `fresh` is a future of a fresh engine, or of an error.
+/// One test for each clause. `fresh` is an async function of a path, where nothing is yet, to a
+/// fresh engine; what the engine keeps at the path is removed after the test.
 #[macro_export]
 macro_rules! clauses {
     ($suite:ident, $fresh:expr; $($clause:ident,)*) => {
         $(
             #[tokio::test]
             async fn $clause() -> Result<(), Box<dyn std::error::Error>> {
-                let engine = $fresh.await?;
+                let folder = tempfile::tempdir()?;
+                let engine = $fresh(&folder.path().join("penstock.db")).await?;
                 $crate::contract::$suite::$clause(&engine).await?;
                 Ok(())
             }

@@ -26,6 +26,8 @@ use policies::{
 pub enum Fault {
     #[error("store: {0}")]
     Engine(#[from] sqlx::Error),
+    #[error("store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
     #[error("store: migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// A row that this version cannot read.
@@ -55,6 +57,9 @@ impl Fault {
         match self {
             Self::Broken(_) | Self::Unreadable { .. } => true,
             Self::Away(_) | Self::Migrate(_) => false,
+            Self::Sqlite(cause) => {
+                cause.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+            }
             Self::Engine(cause) => cause.as_database_error().is_some_and(|refused| {
                 let sqlite = refused.code().and_then(|code| code.parse::<i64>().ok());
                 refused.kind() != sqlx::error::ErrorKind::Other

@@ -2,14 +2,16 @@
 
 mod directory;
 mod ledger;
+mod pen;
 mod registry;
 mod row;
 mod usage;
 
 use crate::Fault;
+use pen::{Pen, Writing};
 use policies::{budget::Pot, ids::BudgetId, time::Span, time::Timestamp};
 use sqlx::{
-    Row, SqlSafeStr, Sqlite as Engine, SqlitePool, Transaction,
+    Row, SqlSafeStr, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -17,17 +19,22 @@ use sqlx::{
 };
 use std::{fmt, fs, io, path::Path, time::Duration};
 
+/// Bytes of a page, in a new file: a shipment fills many pages, and each is a call to the system.
+const PAGE_BYTES: u32 = 8_192;
+/// Pages in the side file at which any write copies them into the database: 32 MiB.
+const CHECKPOINT_PAGES_MAX: &str = "4096";
 /// Connections that read, at most.
 const READERS_MAX: u32 = 4;
 /// How long one process waits for another that writes.
 const BUSY_MILLIS_MAX: u64 = 10_000;
-/// How long a call waits for a connection.
+/// How long a call waits for a connection, and for its turn to write.
 const ACQUIRE_MILLIS_MAX: u64 = 10_000;
 
 /// A database file. Several processes may have it open; writes are serialised by its lock.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
-    /// One connection: a process never waits for itself in the file's lock.
+    /// Whose turn it is: a process never waits for itself in the file's lock.
+    pen: Pen,
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -43,34 +50,32 @@ impl Sqlite {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
+            .page_size(PAGE_BYTES)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_millis(BUSY_MILLIS_MAX));
+            .busy_timeout(Duration::from_millis(BUSY_MILLIS_MAX))
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES_MAX);
         let writer = pool(1).connect_with(options.clone()).await?;
         migrate(&writer).await?;
         let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
-    }
-
-    /// A database that lives as long as the value.
-    pub async fn in_memory() -> Result<Self, Fault> {
-        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        let writer = pool(1).connect_with(options).await?;
-        migrate(&writer).await?;
-        Ok(Self { readers: writer.clone(), writer })
+        let pen = Pen::open(path).await?;
+        Ok(Self { pen, writer, readers })
     }
 
     /// Ends all connections; the file is complete without its side files after that.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.pen.close().await;
         self.writer.close().await;
     }
 
     /// A transaction that has the write lock from its first statement on: one that only asks for
     /// it later fails at once when another process writes, whatever the busy timeout.
-    async fn begin(&self) -> Result<Transaction<'static, Engine>, Fault> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    async fn begin(&self) -> Result<Writing, Fault> {
+        let turn = self.pen.take().await?;
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Writing { transaction, turn })
     }
 }
 

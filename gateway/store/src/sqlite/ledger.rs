@@ -17,6 +17,7 @@ use policies::{
 #[async_trait]
 impl Ledger for Sqlite {
     async fn open_boot(&self, boot: &BootId, journal: &JournalId) -> Result<(), Fault> {
+        let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO boot (id, journal, last_seen, state) VALUES (?1, ?2, ?3, 'open')
              ON CONFLICT DO NOTHING",
@@ -24,8 +25,9 @@ impl Ledger for Sqlite {
         .bind(boot.as_bytes().as_slice())
         .bind(journal.as_bytes().as_slice())
         .bind(clock::now().0)
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -37,10 +39,8 @@ impl Ledger for Sqlite {
     }
 
     async fn ship(&self, org: &OrgId, rows: Shipment) -> Result<(), Fault> {
-        let mut transaction = self.begin().await?;
-        ship::ship(&mut transaction, org, &rows).await?;
-        transaction.commit().await?;
-        Ok(())
+        let org = *org;
+        self.pen.write(move |connection| ship::ship(connection, &org, &rows)).await
     }
 
     async fn close(&self, boot: &BootId, complete: bool) -> Result<(), Fault> {

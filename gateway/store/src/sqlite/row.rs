@@ -12,14 +12,17 @@ use policies::{
     time::{Span, Timestamp},
     usage::{Ending, Leg, Outcome, Principal, Source, Stamp, Surface, Tokens, UsageRecord},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{
-    Row, Sqlite as Engine,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use rusqlite::{Statement, params};
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use sqlx::{Row, sqlite::SqliteRow};
+use std::fmt::Write;
 
-/// In the order in which [`bind`] binds them.
+/// A unit as text, with its comma: room to write it in one go.
+const UNIT_BYTES: usize = 38;
+/// A pot of a chain as text, about.
+const POT_BYTES: usize = 80;
+
+/// In the order in which [`insert`] binds them.
 pub(super) const COLUMNS: [&str; 51] = [
     "org",
     "request",
@@ -74,72 +77,65 @@ pub(super) const COLUMNS: [&str; 51] = [
     "ended_at",
 ];
 
-pub(super) type Binding<'q> = Query<'q, Engine, SqliteArguments>;
-
-pub(super) fn bind<'q>(query: Binding<'q>, record: &'q UsageRecord) -> Result<Binding<'q>, Fault> {
-    bind_ending(bind_stamp(query, &record.stamp, record.part)?, &record.ending)
-}
-
-fn bind_stamp<'q>(query: Binding<'q>, it: &'q Stamp, part: u32) -> Result<Binding<'q>, Fault> {
+/// False if the row is there already.
+pub(super) fn insert(insert: &mut Statement<'_>, record: &UsageRecord) -> Result<bool, Fault> {
+    let (it, ending, tokens) = (&record.stamp, &record.ending, &record.ending.tokens);
     let revision = i64::try_from(it.revision.0).map_err(|cause| unreadable("revision", &cause))?;
     let (principal_kind, principal) = principal_words(&it.principal);
-    Ok(query
-        .bind(it.org.as_bytes().as_slice())
-        .bind(it.request.as_bytes().as_slice())
-        .bind(i64::from(it.attempt))
-        .bind(i64::from(part))
-        .bind(it.logical_request.as_bytes().as_slice())
-        .bind(it.leg.word())
-        .bind(joined(&it.unit_path))
-        .bind(it.project.as_bytes().as_slice())
-        .bind(it.cost_centre.as_deref())
-        .bind(json(&it.tags)?)
-        .bind(principal_kind)
-        .bind(principal.as_slice())
-        .bind(it.acted_for.as_ref().map(|id| id.as_bytes().as_slice()))
-        .bind(it.key.as_bytes().as_slice())
-        .bind(it.end_user_hash.as_deref())
-        .bind(it.session_hash.as_deref())
-        .bind(it.task_hash.as_deref())
-        .bind(it.request_class.as_deref())
-        .bind(it.client_request_id.as_deref())
-        .bind(it.surface.word())
-        .bind(it.stream)
-        .bind(it.model.as_str())
-        .bind(it.tier.as_deref())
-        .bind(it.deployment.as_bytes().as_slice())
-        .bind(it.upstream_model.as_str())
-        .bind(it.price.as_ref().map(|id| id.as_bytes().as_slice()))
-        .bind(revision)
-        .bind(it.boot.as_bytes().as_slice())
-        .bind(chain_words(&it.chain)?)
-        .bind(it.hold.0)
-        .bind(it.admitted_at.0)
-        .bind(it.queue_millis))
-}
-
-fn bind_ending<'q>(query: Binding<'q>, it: &'q Ending) -> Result<Binding<'q>, Fault> {
-    let tokens = &it.tokens;
-    Ok(query
-        .bind(it.outcome.word())
-        .bind(it.source.word())
-        .bind(tokens.input)
-        .bind(tokens.cache_read)
-        .bind(tokens.cache_write)
-        .bind(tokens.output)
-        .bind(tokens.reasoning)
-        .bind(tokens.audio_in)
-        .bind(tokens.audio_out)
-        .bind(tokens.image)
-        .bind(it.cost.map(|cost| cost.0))
-        .bind(json(&it.lines)?)
-        .bind(it.counted.0)
-        .bind(it.overrun.0)
-        .bind(it.finish_reason.as_deref())
-        .bind(it.flaw.as_deref())
-        .bind(it.first_byte_millis)
-        .bind(it.total_millis)
-        .bind(it.ended_at.0))
+    let inserted = insert.execute(params![
+        it.org.as_bytes(),
+        it.request.as_bytes(),
+        it.attempt,
+        record.part,
+        it.logical_request.as_bytes(),
+        it.leg.word(),
+        joined(&it.unit_path),
+        it.project.as_bytes(),
+        it.cost_centre,
+        json(&it.tags)?,
+        principal_kind,
+        principal,
+        it.acted_for.as_ref().map(UserId::as_bytes),
+        it.key.as_bytes(),
+        it.end_user_hash,
+        it.session_hash,
+        it.task_hash,
+        it.request_class,
+        it.client_request_id,
+        it.surface.word(),
+        it.stream,
+        it.model,
+        it.tier,
+        it.deployment.as_bytes(),
+        it.upstream_model,
+        it.price.as_ref().map(PriceId::as_bytes),
+        revision,
+        it.boot.as_bytes(),
+        chain_words(&it.chain)?,
+        it.hold.0,
+        it.admitted_at.0,
+        it.queue_millis,
+        ending.outcome.word(),
+        ending.source.word(),
+        tokens.input,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.output,
+        tokens.reasoning,
+        tokens.audio_in,
+        tokens.audio_out,
+        tokens.image,
+        ending.cost.map(|cost| cost.0),
+        json(&ending.lines)?,
+        ending.counted.0,
+        ending.overrun.0,
+        ending.finish_reason,
+        ending.flaw,
+        ending.first_byte_millis,
+        ending.total_millis,
+        ending.ended_at.0,
+    ])?;
+    Ok(inserted == 1)
 }
 
 pub(super) fn read(row: &SqliteRow) -> Result<UsageRecord, Fault> {
@@ -232,12 +228,22 @@ pub(super) fn principal(kind: &str, id: [u8; 16]) -> Result<Principal, Fault> {
 
 /// Units as text from the top down, each as long as any other: the lowest is the last 37 bytes.
 fn joined(units: &[policies::ids::UnitId]) -> String {
-    units.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    let mut text = String::with_capacity(units.len() * UNIT_BYTES);
+    for unit in units {
+        let comma = if text.is_empty() { "" } else { "," };
+        // A string takes all that is written to it.
+        let _ = write!(text, "{comma}{unit}");
+    }
+    text
 }
 
 fn chain_words(chain: &Chain) -> Result<String, Fault> {
     let pots = chain.iter().map(|pot| (pot.budget, pot.span.starts, pot.span.ends));
-    json(&pots.collect::<Vec<_>>())
+    let mut text = Vec::with_capacity(chain.len() * POT_BYTES);
+    serde_json::Serializer::new(&mut text)
+        .collect_seq(pots)
+        .map_err(|cause| unreadable("json", &cause))?;
+    String::from_utf8(text).map_err(|cause| unreadable("json", &cause))
 }
 
 fn chain(row: &SqliteRow) -> Result<Chain, Fault> {

@@ -3,36 +3,36 @@
 use super::Sqlite;
 use crate::model::Model;
 
-mod in_memory {
+mod sqlite {
     use super::Sqlite;
 
-    crate::directory_contract!(Sqlite::in_memory());
-    crate::registry_contract!(Sqlite::in_memory());
-    crate::ledger_contract!(Sqlite::in_memory());
-    crate::usage_contract!(Sqlite::in_memory());
+    crate::directory_contract!(Sqlite::open);
+    crate::registry_contract!(Sqlite::open);
+    crate::ledger_contract!(Sqlite::open);
+    crate::usage_contract!(Sqlite::open);
 }
 
 mod model {
     use super::Model;
+    use std::path::Path;
 
-    async fn fresh() -> Result<Model, crate::Fault> {
+    async fn fresh(_: &Path) -> Result<Model, crate::Fault> {
         Ok(Model::default())
     }
 
-    crate::directory_contract!(fresh());
-    crate::registry_contract!(fresh());
-    crate::ledger_contract!(fresh());
-    crate::usage_contract!(fresh());
+    crate::directory_contract!(fresh);
+    crate::registry_contract!(fresh);
+    crate::ledger_contract!(fresh);
+    crate::usage_contract!(fresh);
 }
 
-/// Reading and writing go over different connections here.
 mod on_disk {
     use super::Sqlite;
-    use crate::{
-        Directory,
-        contract::{Seed, boots, directory, ledger, registry, usage},
+    use crate::{Directory, Fault, Ledger, Shipment, contract::Seed};
+    use policies::{
+        document::Document,
+        ids::{BootId, JournalId, OrgId},
     };
-    use policies::{document::Document, ids::OrgId};
     use std::{error::Error, os::unix::fs::PermissionsExt};
 
     const ORG: OrgId = OrgId::from_bytes([1; 16]);
@@ -41,19 +41,6 @@ mod on_disk {
         let document = serde_json::json!({"kind": "Org", "name": "acme"});
         let document: Document = serde_json::from_value(document).unwrap();
         policies::document::Object { id: *ORG.as_bytes(), document }
-    }
-
-    #[tokio::test]
-    async fn a_file_keeps_the_contract() -> Result<(), Box<dyn Error>> {
-        let folder = tempfile::tempdir()?;
-        let fresh = async |name: &str| Sqlite::open(&folder.path().join(name)).await;
-
-        ledger::it_agrees_with_the_model(&fresh("ledger").await?).await?;
-        boots::many_boots_at_once_stay_within_the_limit(&fresh("boots").await?).await?;
-        directory::settings_come_back_as_they_were_put(&fresh("directory").await?).await?;
-        registry::an_org_name_is_taken_once(&fresh("registry").await?).await?;
-        usage::the_sums_are_those_of_the_model(&fresh("usage").await?).await?;
-        Ok(())
     }
 
     #[tokio::test]
@@ -86,6 +73,40 @@ mod on_disk {
             assert_eq!(file.permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(again.revisions().await?.len(), 1);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn everybody_writes_at_once_and_nobody_is_refused() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("penstock.db");
+        let (first, second) = (Sqlite::open(&path).await?, Sqlite::open(&path).await?);
+
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..64 {
+            let engine = if number % 4 == 0 { second.clone() } else { first.clone() };
+            calls.spawn(async move {
+                engine.ship(&ORG, Shipment::default()).await?;
+                let id = [number; 16];
+                engine.open_boot(&BootId::from_bytes(id), &JournalId::from_bytes(id)).await
+            });
+        }
+
+        for outcome in calls.join_all().await {
+            outcome?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_closed_engine_is_away() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let engine = Sqlite::open(&folder.path().join("penstock.db")).await?;
+        engine.close().await;
+
+        let fault = engine.ship(&ORG, Shipment::default()).await;
+
+        assert!(matches!(&fault, Err(Fault::Away(_))), "{fault:?}");
         Ok(())
     }
 }

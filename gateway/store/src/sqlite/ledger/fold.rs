@@ -1,9 +1,23 @@
 //! The sums that every transaction checks before it commits.
 
-use super::super::pot as read_pot;
 use crate::Fault;
 use policies::{budget::Pot, ids::OrgId};
+use rusqlite::{Connection, ffi::SQLITE_CONSTRAINT_CHECK, params};
 use sqlx::{Row, SqliteConnection};
+
+/// What a pot keeps, each column followed by the sum of the rows that it stands for.
+const FOLDS: &str = "
+    SELECT leased,
+        (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+         WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'open'),
+        unattributed,
+        (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+         WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'lost'),
+        held,
+        (SELECT COALESCE(SUM(amount), 0) FROM hold
+         WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4)
+    FROM budget WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4";
+const KEPT: [&str; 3] = ["leased", "unattributed", "held"];
 
 /// `leased`, `unattributed` and `held` must be the sums of the rows that they stand for.
 pub(super) async fn check(
@@ -11,35 +25,35 @@ pub(super) async fn check(
     org: &OrgId,
     pot: &Pot,
 ) -> Result<(), Fault> {
-    let row = sqlx::query(
-        "SELECT budget, starts, ends, leased, unattributed, held,
-            (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
-             WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'open')
-                AS open_leases,
-            (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
-             WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'lost')
-                AS lost_leases,
-            (SELECT COALESCE(SUM(amount), 0) FROM hold
-             WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4) AS holds
-         FROM budget WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(pot.budget.as_bytes().as_slice())
-    .bind(pot.span.starts.0)
-    .bind(pot.span.ends.0)
-    .fetch_one(connection)
-    .await?;
-    for (kept, fold) in
-        [("leased", "open_leases"), ("unattributed", "lost_leases"), ("held", "holds")]
-    {
-        let (kept_sum, fold_sum): (i64, i64) = (row.try_get(kept)?, row.try_get(fold)?);
-        if kept_sum != fold_sum {
-            let budget = read_pot(&row)?.budget;
-            let message = format!("{budget}: {kept} is {kept_sum}, its rows are {fold_sum}");
-            return Err(Fault::Broken(message));
-        }
+    let row = sqlx::query(FOLDS)
+        .bind(org.as_bytes().as_slice())
+        .bind(pot.budget.as_bytes().as_slice())
+        .bind(pot.span.starts.0)
+        .bind(pot.span.ends.0)
+        .fetch_one(connection)
+        .await?;
+    KEPT.iter().zip((0..).step_by(2)).try_for_each(|(kept, column)| {
+        agree(pot, kept, (row.try_get(column)?, row.try_get(column + 1)?))
+    })
+}
+
+/// [`check`] in the transaction of a shipment.
+pub(super) fn check_shipped(connection: &Connection, org: &OrgId, pot: &Pot) -> Result<(), Fault> {
+    let mut folds = connection.prepare_cached(FOLDS)?;
+    let pot_key =
+        params![org.as_bytes(), pot.budget.as_bytes(), pot.span.starts.0, pot.span.ends.0,];
+    let mut rows = folds.query(pot_key)?;
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    KEPT.iter()
+        .zip((0..).step_by(2))
+        .try_for_each(|(kept, column)| agree(pot, kept, (row.get(column)?, row.get(column + 1)?)))
+}
+
+fn agree(pot: &Pot, kept: &str, (sum, fold): (i64, i64)) -> Result<(), Fault> {
+    if sum == fold {
+        return Ok(());
     }
-    Ok(())
+    Err(Fault::Broken(format!("{}: {kept} is {sum}, its rows are {fold}", pot.budget)))
 }
 
 /// A statement that a `CHECK` of a table refused: a sum below zero, or a lease overdrawn.
@@ -47,5 +61,15 @@ pub(super) fn broken(cause: sqlx::Error) -> Fault {
     match cause.as_database_error() {
         Some(refused) if refused.is_check_violation() => Fault::Broken(refused.to_string()),
         Some(_) | None => Fault::Engine(cause),
+    }
+}
+
+/// [`broken`] in the transaction of a shipment.
+pub(super) fn broken_shipped(cause: rusqlite::Error) -> Fault {
+    match cause.sqlite_error() {
+        Some(refused) if refused.extended_code == SQLITE_CONSTRAINT_CHECK => {
+            Fault::Broken(cause.to_string())
+        }
+        Some(_) | None => Fault::Sqlite(cause),
     }
 }

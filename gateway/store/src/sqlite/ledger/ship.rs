@@ -1,49 +1,30 @@
 //! `ship`: the rows of the journal come into the store, each once.
+//!
+//! This is what a request costs in the store. Its statements are prepared once and take one row
+//! each, which binds and steps faster than statements of many rows.
 
 use super::{
-    super::{bytes, pot as read_pot, row, row::COLUMNS},
+    super::{row, sized},
     fold,
 };
 use crate::{Fault, SHIPMENT_ROWS_MAX, Shipment};
 use policies::{
     budget::Pot,
-    ids::{BootId, OrgId, RequestId},
+    ids::{BootId, BudgetId, OrgId},
     money::NanoUsd,
+    time::{Span, Timestamp},
     usage::{Decision, Outcome, UsageRecord},
 };
-use sqlx::{Row, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::LazyLock,
 };
 
-/// Rows in one statement: few shapes, so that all stay prepared.
-const BATCHES: [usize; 3] = [64, 8, 1];
-const DECISION_COLUMNS: usize = 7;
-
-static USAGE_INSERTS: LazyLock<[String; 3]> = LazyLock::new(|| {
-    BATCHES.map(|rows| {
-        format!(
-            "INSERT INTO usage ({}) VALUES {} ON CONFLICT DO NOTHING
-             RETURNING request, attempt, part",
-            COLUMNS.join(", "),
-            places(rows, COLUMNS.len())
-        )
-    })
+static USAGE_INSERT: LazyLock<String> = LazyLock::new(|| {
+    let (columns, places) = (row::COLUMNS.join(", "), ["?"; row::COLUMNS.len()].join(", "));
+    format!("INSERT INTO usage ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING")
 });
-
-static DECISION_INSERTS: LazyLock<[String; 3]> = LazyLock::new(|| {
-    BATCHES.map(|rows| {
-        format!(
-            "INSERT INTO decision (org, request, project, decided_at, verdict, refusal, body)
-             VALUES {} ON CONFLICT DO NOTHING",
-            places(rows, DECISION_COLUMNS)
-        )
-    })
-});
-
-/// A row's name within its org.
-type Name = (RequestId, u32, u32);
 
 /// What the inserted rows change, added up before anything is written.
 #[derive(Default)]
@@ -63,28 +44,32 @@ struct Growth {
     unattributed: NanoUsd,
 }
 
-pub(super) async fn ship(
-    connection: &mut SqliteConnection,
-    org: &OrgId,
-    rows: &Shipment,
-) -> Result<(), Fault> {
+/// One transaction, which has the write lock from its start on.
+pub(super) fn ship(connection: &mut Connection, org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
     check(org, rows)?;
-    let mut inserted = insert_records(connection, &rows.records).await?;
-    insert_decisions(connection, &rows.decisions).await?;
-    let new = rows.records.iter().filter(|record| inserted.remove(&name(record)));
-    let (firsts, corrections): (Vec<_>, Vec<_>) = new.partition(|record| record.part == 0);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    write(&transaction, org, rows)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write(connection: &Connection, org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
+    let new = insert_records(connection, &rows.records)?;
+    insert_decisions(connection, &rows.decisions)?;
+    let (firsts, corrections): (Vec<_>, Vec<_>) =
+        new.into_iter().partition(|record| record.part == 0);
 
     let mut changes = Changes::default();
     for record in firsts {
         if let Some((chain, held)) = changes.record(record) {
-            hold(connection, org, record, &chain, held).await?;
+            hold(connection, org, record, &chain, held)?;
         }
     }
     for record in corrections {
         changes.correction(record);
-        end_hold(connection, org, record, &mut changes).await?;
+        end_hold(connection, org, record, &mut changes)?;
     }
-    changes.write(connection, org).await
+    changes.write(connection, org)
 }
 
 /// A shipment is of one org and small; else its maker is broken.
@@ -101,110 +86,79 @@ fn check(org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
     Ok(())
 }
 
-fn name(record: &UsageRecord) -> Name {
-    (record.stamp.request, record.stamp.attempt, record.part)
-}
-
-/// `(?, ?), (?, ?)` for two rows of two columns.
-fn places(rows: usize, columns: usize) -> String {
-    let row = format!("({})", vec!["?"; columns].join(", "));
-    vec![row; rows].join(", ")
-}
-
-/// The rows in slices as long as the prepared statements, each with its statement.
-fn batches<'r, T>(
-    mut rows: &'r [T],
-    inserts: &'static [String; 3],
-) -> impl Iterator<Item = (&'r [T], &'static str)> {
-    std::iter::from_fn(move || {
-        let (size, sql) = BATCHES.iter().zip(inserts).find(|(size, _)| **size <= rows.len())?;
-        let (batch, rest) = rows.split_at_checked(*size)?;
-        rows = rest;
-        Some((batch, sql.as_str()))
-    })
-}
-
-async fn insert_records(
-    connection: &mut SqliteConnection,
-    records: &[UsageRecord],
-) -> Result<HashSet<Name>, Fault> {
-    let mut inserted = HashSet::with_capacity(records.len());
-    for (batch, sql) in batches(records, &USAGE_INSERTS) {
-        let mut query = sqlx::query(sql);
-        for record in batch {
-            query = row::bind(query, record)?;
-        }
-        for row in query.fetch_all(&mut *connection).await? {
-            let request = RequestId::from_bytes(bytes(&row, "request")?);
-            inserted.insert((request, row::number(&row, "attempt")?, row::number(&row, "part")?));
+/// The records that were not there yet.
+fn insert_records<'r>(
+    connection: &Connection,
+    records: &'r [UsageRecord],
+) -> Result<Vec<&'r UsageRecord>, Fault> {
+    let mut insert = connection.prepare_cached(&USAGE_INSERT)?;
+    let mut new = Vec::with_capacity(records.len());
+    for record in records {
+        if row::insert(&mut insert, record)? {
+            new.push(record);
         }
     }
-    Ok(inserted)
+    Ok(new)
 }
 
-async fn insert_decisions(
-    connection: &mut SqliteConnection,
-    decisions: &[Decision],
-) -> Result<(), Fault> {
-    for (batch, sql) in batches(decisions, &DECISION_INSERTS) {
-        let mut query = sqlx::query(sql);
-        for it in batch {
-            query = query
-                .bind(it.org.as_bytes().as_slice())
-                .bind(it.request.as_bytes().as_slice())
-                .bind(it.project.as_bytes().as_slice())
-                .bind(it.at.0)
-                .bind(it.verdict.word())
-                .bind(it.refusal.as_deref())
-                .bind(row::json(it)?);
-        }
-        query.execute(&mut *connection).await?;
+fn insert_decisions(connection: &Connection, decisions: &[Decision]) -> Result<(), Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO decision (org, request, project, decided_at, verdict, refusal, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+    )?;
+    for it in decisions {
+        insert.execute(params![
+            it.org.as_bytes(),
+            it.request.as_bytes(),
+            it.project.as_bytes(),
+            it.at.0,
+            it.verdict.word(),
+            it.refusal,
+            row::json(it)?,
+        ])?;
     }
     Ok(())
 }
 
 /// Keeps what an attempt with an unknown end counts above its cost, until it is resolved.
-async fn hold(
-    connection: &mut SqliteConnection,
+fn hold(
+    connection: &Connection,
     org: &OrgId,
     record: &UsageRecord,
     chain: &BTreeSet<Pot>,
     held: NanoUsd,
 ) -> Result<(), Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO hold (org, request, attempt, budget, starts, ends, amount)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
     for pot in chain {
-        sqlx::query(
-            "INSERT INTO hold (org, request, attempt, budget, starts, ends, amount)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .bind(org.as_bytes().as_slice())
-        .bind(record.stamp.request.as_bytes().as_slice())
-        .bind(i64::from(record.stamp.attempt))
-        .bind(pot.budget.as_bytes().as_slice())
-        .bind(pot.span.starts.0)
-        .bind(pot.span.ends.0)
-        .bind(held.0)
-        .execute(&mut *connection)
-        .await?;
+        insert.execute(params![
+            org.as_bytes(),
+            record.stamp.request.as_bytes(),
+            record.stamp.attempt,
+            pot.budget.as_bytes(),
+            pot.span.starts.0,
+            pot.span.ends.0,
+            held.0,
+        ])?;
     }
     Ok(())
 }
 
 /// A correction that knows the end of its attempt ends the hold of it.
-async fn end_hold(
-    connection: &mut SqliteConnection,
+fn end_hold(
+    connection: &Connection,
     org: &OrgId,
     record: &UsageRecord,
     changes: &mut Changes,
 ) -> Result<(), Fault> {
-    let known: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM usage
-         WHERE org = ?1 AND request = ?2 AND attempt = ?3 AND part = 0)",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(record.stamp.request.as_bytes().as_slice())
-    .bind(i64::from(record.stamp.attempt))
-    .fetch_one(&mut *connection)
-    .await?;
+    let attempt = params![org.as_bytes(), record.stamp.request.as_bytes(), record.stamp.attempt];
+    let known = connection
+        .prepare_cached(
+            "SELECT 1 FROM usage WHERE org = ?1 AND request = ?2 AND attempt = ?3 AND part = 0",
+        )?
+        .exists(attempt)?;
     if !known {
         let message = format!("{}: a correction of no record", record.stamp.request);
         return Err(Fault::Broken(message));
@@ -212,18 +166,16 @@ async fn end_hold(
     if record.ending.outcome == Outcome::Indeterminate {
         return Ok(());
     }
-    let rows = sqlx::query(
+    let mut delete = connection.prepare_cached(
         "DELETE FROM hold WHERE org = ?1 AND request = ?2 AND attempt = ?3
          RETURNING budget, starts, ends, amount",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(record.stamp.request.as_bytes().as_slice())
-    .bind(i64::from(record.stamp.attempt))
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in &rows {
-        let growth = changes.pots.entry(read_pot(row)?).or_default();
-        growth.held = growth.held.minus(NanoUsd(row.try_get("amount")?));
+    )?;
+    let mut ended = delete.query(attempt)?;
+    while let Some(row) = ended.next()? {
+        let span = Span { starts: Timestamp(row.get(1)?), ends: Timestamp(row.get(2)?) };
+        let budget = BudgetId::from_bytes(sized(&row.get::<_, Vec<u8>>(0)?, "budget")?);
+        let growth = changes.pots.entry(Pot { budget, span }).or_default();
+        growth.held = growth.held.minus(NanoUsd(row.get(3)?));
     }
     Ok(())
 }
@@ -260,18 +212,18 @@ impl Changes {
         }
     }
 
-    async fn write(mut self, connection: &mut SqliteConnection, org: &OrgId) -> Result<(), Fault> {
+    fn write(mut self, connection: &Connection, org: &OrgId) -> Result<(), Fault> {
         for ((pot, boot), spent) in &self.spent {
             let growth = self.pots.entry(*pot).or_default();
-            match spend(connection, org, (pot, boot), *spent).await? {
+            match spend(connection, org, (pot, boot), *spent)? {
                 Some(Side::Open) => growth.leased = growth.leased.minus(*spent),
                 Some(Side::Lost) => growth.unattributed = growth.unattributed.minus(*spent),
                 None => {}
             }
         }
         for (pot, growth) in &self.pots {
-            if grow(connection, org, pot, growth).await? {
-                fold::check(connection, org, pot).await?;
+            if grow(connection, org, pot, growth)? {
+                fold::check_shipped(connection, org, pot)?;
             }
         }
         Ok(())
@@ -285,8 +237,8 @@ enum Side {
 }
 
 /// None if nothing is spent and there is no such lease: a free attempt needs none.
-async fn spend(
-    connection: &mut SqliteConnection,
+fn spend(
+    connection: &Connection,
     org: &OrgId,
     (pot, boot): (&Pot, &BootId),
     spent: NanoUsd,
@@ -294,21 +246,21 @@ async fn spend(
     if spent == NanoUsd::ZERO {
         return Ok(None);
     }
-    let state: Option<String> = sqlx::query_scalar(
+    let mut update = connection.prepare_cached(
         "UPDATE lease SET spent = spent + ?6
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND boot = ?5
          RETURNING state",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(pot.budget.as_bytes().as_slice())
-    .bind(pot.span.starts.0)
-    .bind(pot.span.ends.0)
-    .bind(boot.as_bytes().as_slice())
-    .bind(spent.0)
-    .fetch_optional(connection)
-    .await
-    .map_err(fold::broken)?;
-    match state.as_deref() {
+    )?;
+    let lease = params![
+        org.as_bytes(),
+        pot.budget.as_bytes(),
+        pot.span.starts.0,
+        pot.span.ends.0,
+        boot.as_bytes(),
+        spent.0,
+    ];
+    let state = update.query_row(lease, |row| row.get::<_, String>(0)).optional();
+    match state.map_err(fold::broken_shipped)?.as_deref() {
         Some("open") => Ok(Some(Side::Open)),
         Some("lost") => Ok(Some(Side::Lost)),
         // A closed lease has given all back: there is nothing that this could have been spent of.
@@ -317,28 +269,22 @@ async fn spend(
 }
 
 /// False if there is no such pot: nothing was ever granted of it.
-async fn grow(
-    connection: &mut SqliteConnection,
-    org: &OrgId,
-    pot: &Pot,
-    growth: &Growth,
-) -> Result<bool, Fault> {
-    let updated = sqlx::query(
+fn grow(connection: &Connection, org: &OrgId, pot: &Pot, growth: &Growth) -> Result<bool, Fault> {
+    let mut update = connection.prepare_cached(
         "UPDATE budget SET settled = settled + ?5, held = held + ?6, overrun = overrun + ?7,
             leased = leased + ?8, unattributed = unattributed + ?9
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(pot.budget.as_bytes().as_slice())
-    .bind(pot.span.starts.0)
-    .bind(pot.span.ends.0)
-    .bind(growth.settled.0)
-    .bind(growth.held.0)
-    .bind(growth.overrun.0)
-    .bind(growth.leased.0)
-    .bind(growth.unattributed.0)
-    .execute(connection)
-    .await
-    .map_err(fold::broken)?;
-    Ok(updated.rows_affected() == 1)
+    )?;
+    let updated = update.execute(params![
+        org.as_bytes(),
+        pot.budget.as_bytes(),
+        pot.span.starts.0,
+        pot.span.ends.0,
+        growth.settled.0,
+        growth.held.0,
+        growth.overrun.0,
+        growth.leased.0,
+        growth.unattributed.0,
+    ]);
+    Ok(updated.map_err(fold::broken_shipped)? == 1)
 }
