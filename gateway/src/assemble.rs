@@ -52,6 +52,8 @@ pub async fn store(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
 
 /// Starts everything: recovery first, then the listeners.
 pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gateway> {
+    // A fifth of a second of work that nothing else has to wait for.
+    let detectors = tokio::task::spawn_blocking(Detectors::builtin);
     let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
     let file = journal::File::open(&config.journal.path, config.journal.durability)?;
     let recovered = journal::recover(&file, ledger.as_ref(), clock::now()).await?;
@@ -71,7 +73,7 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let app = Arc::new(App {
         snapshot: Arc::clone(&snapshot),
         doorman: Doorman::new(&config.edge),
-        detectors: Arc::new(Detectors::builtin()?),
+        detectors: Arc::new(detectors.await??),
         health: Health::default(),
         purse: Arc::clone(&purse),
         patience: Patience(config::millis(config.budget.wait_millis)),

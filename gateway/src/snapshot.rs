@@ -1,12 +1,17 @@
 //! The current tenants: immutable, swapped whole, each at one revision.
 
 mod live;
+mod notices;
+#[cfg(test)]
+mod tests;
 
 pub use self::live::{Live, Target};
 
+use self::notices::Notices;
 use crate::purse::Purse;
 use arc_swap::ArcSwap;
 use policies::{
+    document::Kind,
     ids::{KeyId, OrgId, Revision},
     tenant,
 };
@@ -26,6 +31,17 @@ use tokio_util::sync::CancellationToken;
 pub struct World {
     keys: HashMap<[u8; 32], (OrgId, KeyId)>,
     tenants: HashMap<OrgId, Arc<Live>>,
+    /// The revision of each org that was read last, whether it could be used or not.
+    seen: HashMap<OrgId, Revision>,
+}
+
+/// What became of an org's settings.
+enum Read {
+    Tenant(Box<Live>),
+    /// The org was removed.
+    Gone,
+    /// The last good settings stay in force.
+    Unusable,
 }
 
 impl World {
@@ -40,6 +56,17 @@ impl World {
 
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Live>> {
         self.tenants.values()
+    }
+
+    fn take(&mut self, org: OrgId, read: Read) -> bool {
+        match read {
+            Read::Tenant(live) => {
+                self.tenants.insert(org, Arc::new(*live));
+                true
+            }
+            Read::Gone => self.tenants.remove(&org).is_some(),
+            Read::Unusable => false,
+        }
     }
 
     fn index(&mut self) {
@@ -68,42 +95,45 @@ impl Snapshot {
         !self.store_away.load(Ordering::Relaxed)
     }
 
-    /// Takes over what has changed in the store. The orgs that changed.
+    /// Takes over what has changed in the store. The orgs that changed, or are gone.
     ///
-    /// An org whose settings do not compile keeps its last good ones: one bad org stops no other.
+    /// An org whose settings cannot be used keeps its last good ones: one bad org stops no other.
+    /// Each revision is read once.
     pub async fn refresh(&self, directory: &dyn Directory) -> Result<Vec<OrgId>, Fault> {
         let before = self.current();
-        let revisions = directory.revisions().await?;
-        let known = |org: &OrgId| before.tenants.get(org).map(|live| live.tenant.revision);
-        let stale: Vec<(OrgId, Revision)> =
-            revisions.iter().filter(|(org, at)| known(org) != Some(*at)).copied().collect();
-        if stale.is_empty() && revisions.len() == before.tenants.len() {
+        let revisions: HashMap<OrgId, Revision> =
+            directory.revisions().await?.into_iter().collect();
+        if revisions == before.seen {
             return Ok(Vec::new());
         }
-        let mut tenants = before.tenants.clone();
-        tenants.retain(|org, _| revisions.iter().any(|(known, _)| known == org));
-        let mut changed = Vec::new();
-        for (org, _) in stale {
-            let Some(settings) = directory.settings(&org).await? else { continue };
-            match tenant::compile(&settings.objects, settings.revision) {
-                Ok(tenant) => {
-                    tenants.insert(org, Arc::new(Live::new(tenant)));
-                    changed.push(org);
-                }
-                Err(mistakes) => {
-                    let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(%org, mistakes = mistakes.len(), first,
-                        "the settings cannot be used; the last good ones stay in force");
-                }
+        let mut world = World {
+            keys: HashMap::new(),
+            tenants: before.tenants.clone(),
+            seen: before.seen.clone(),
+        };
+        world.seen.retain(|org, _| revisions.contains_key(org));
+        let is_gone = |org: &&OrgId| !revisions.contains_key(org);
+        let mut changed: Vec<OrgId> = before.tenants.keys().filter(is_gone).copied().collect();
+        for org in &changed {
+            world.tenants.remove(org);
+        }
+        for (org, listed) in revisions {
+            if before.seen.get(&org) == Some(&listed) {
+                continue;
+            }
+            let (revision, read) = read(directory, org, listed).await?;
+            world.seen.insert(org, revision);
+            if world.take(org, read) {
+                changed.push(org);
             }
         }
-        let mut world = World { keys: HashMap::new(), tenants };
         world.index();
         self.current.store(Arc::new(world));
         Ok(changed)
     }
 
-    /// Looks for changed settings until `stop`.
+    /// Looks for changed settings until `stop`, and tells the purse of each change. An org whose
+    /// ledger is slow delays neither the next look nor what other orgs are told.
     pub async fn watch(
         &self,
         directory: Arc<dyn Directory>,
@@ -111,18 +141,54 @@ impl Snapshot {
         poll: Duration,
         stop: CancellationToken,
     ) {
-        while stop.run_until_cancelled(tokio::time::sleep(poll)).await.is_some() {
+        let mut notices = Notices::new(move |org: OrgId| {
+            let purse = Arc::clone(&purse);
+            async move { purse.settings_changed(&org).await }
+        });
+        while stop.run_until_cancelled(notices.carry(poll)).await.is_some() {
             let refreshed = self.refresh(directory.as_ref()).await;
             self.store_away.store(refreshed.is_err(), Ordering::Relaxed);
             match refreshed {
                 Ok(changed) => {
                     for org in changed {
                         tracing::info!(%org, "settings taken over");
-                        purse.settings_changed(&org).await;
+                        notices.tell(org);
                     }
                 }
                 Err(fault) => tracing::warn!(%fault, "settings cannot be looked up"),
             }
         }
+        notices.finish().await;
     }
+}
+
+/// An org's settings at the revision that is returned: `listed`, or a later one.
+async fn read(
+    directory: &dyn Directory,
+    org: OrgId,
+    listed: Revision,
+) -> Result<(Revision, Read), Fault> {
+    let settings = match directory.settings(&org).await {
+        Ok(Some(settings)) => settings,
+        Ok(None) => return Ok((listed, Read::Gone)),
+        Err(fault) if fault.is_about_data() => {
+            tracing::error!(%org, %fault,
+                "the settings cannot be read; the last good ones stay in force");
+            return Ok((listed, Read::Unusable));
+        }
+        Err(fault) => return Err(fault),
+    };
+    let (revision, objects) = (settings.revision, settings.objects);
+    if !objects.iter().any(|object| object.document.kind() == Kind::Org) {
+        return Ok((revision, Read::Gone));
+    }
+    Ok(match tenant::compile(&objects, revision) {
+        Ok(tenant) => (revision, Read::Tenant(Box::new(Live::new(tenant)))),
+        Err(mistakes) => {
+            let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%org, mistakes = mistakes.len(), first,
+                "the settings cannot be used; the last good ones stay in force");
+            (revision, Read::Unusable)
+        }
+    })
 }

@@ -76,7 +76,8 @@ pub fn check_base_url(url: &str) -> Result<(), String> {
         None if port.is_empty() => return check_host(host),
         digits => digits.unwrap_or_default(),
     };
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) || !matches!(digits.parse(), Ok(1..=u16::MAX))
+    if !digits.bytes().all(|byte| byte.is_ascii_digit())
+        || !matches!(digits.parse(), Ok(1..=u16::MAX))
     {
         return Err("has a port that cannot be".to_owned());
     }

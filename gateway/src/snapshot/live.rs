@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Uri};
 use policies::{
     document::SecretRef,
+    egress,
     ids::DeploymentId,
     tenant::{Deployment, Tenant},
     time::{Period, Span, Timestamp},
@@ -31,6 +32,9 @@ pub struct Target {
 enum BadTarget {
     #[error("its base URL is no URI")]
     Uri,
+    /// Settings are checked before; this holds if ever they come another way.
+    #[error("its base URL may not be connected to: {0}")]
+    Forbidden(String),
     #[error("the environment variable `{0}` is not set")]
     NoVariable(String),
     #[error("the file of its credential cannot be read: {0}")]
@@ -88,11 +92,21 @@ impl Live {
 
 fn target(deployment: &Deployment) -> Result<Target, BadTarget> {
     let provider = &deployment.provider;
-    let uri = |path: &str| {
-        format!("{}{path}", provider.base_url).parse::<Uri>().map_err(|_| BadTarget::Uri)
-    };
+    egress::check_base_url(&provider.base_url).map_err(BadTarget::Forbidden)?;
     let authorization = provider.credential.as_ref().map(authorization).transpose()?;
-    Ok(Target { chat: uri("/chat/completions")?, embeddings: uri("/embeddings")?, authorization })
+    Ok(Target {
+        chat: uri(&provider.base_url, "/chat/completions")?,
+        embeddings: uri(&provider.base_url, "/embeddings")?,
+        authorization,
+    })
+}
+
+/// An address that is written out is asked of no resolver: the host is checked as it was parsed,
+/// which is how it will be connected to.
+fn uri(base_url: &str, path: &str) -> Result<Uri, BadTarget> {
+    let uri: Uri = format!("{base_url}{path}").parse().map_err(|_| BadTarget::Uri)?;
+    egress::check_host(uri.host().ok_or(BadTarget::Uri)?).map_err(BadTarget::Forbidden)?;
+    Ok(uri)
 }
 
 fn authorization(credential: &SecretRef) -> Result<HeaderValue, BadTarget> {
@@ -110,4 +124,19 @@ fn authorization(credential: &SecretRef) -> Result<HeaderValue, BadTarget> {
         HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| BadTarget::Credential)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_target_is_built_for_an_address_that_is_never_connected_to() {
+        for base_url in ["http://169.254.169.254", "http://[fe80::1]/v1", "http://0x7f.1/v1"] {
+            let refused = uri(base_url, "/chat/completions");
+            assert!(matches!(refused, Err(BadTarget::Forbidden(_))), "{base_url}");
+        }
+        assert!(uri("http://127.0.0.1:9/v1", "/embeddings").is_ok());
+        assert!(uri("http://[::1]:9/v1", "/embeddings").is_ok());
+    }
 }

@@ -4,6 +4,7 @@ mod deployments;
 mod grants;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use super::{LimitRule, Tenant};
 use crate::{
@@ -20,6 +21,8 @@ pub fn compile(objects: &[Object], revision: Revision) -> Result<Tenant, Vec<Mis
     let mut reading = Reading::new(objects);
     reading.check_names();
     reading.check_references();
+    reading.check_texts();
+    reading.check_units();
     if !reading.mistakes.is_empty() {
         return Err(reading.mistakes);
     }

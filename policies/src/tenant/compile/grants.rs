@@ -90,7 +90,7 @@ impl<'a> Reading<'a> {
         policies.flatten().cloned().collect()
     }
 
-    fn place_of(&mut self, key: &'a doc::Key) -> Option<PlaceOfKey<'a>> {
+    fn place_of(&self, key: &'a doc::Key) -> Option<PlaceOfKey<'a>> {
         let project = self.by_name.get(&(Kind::Project, key.project.as_str()))?;
         let Document::Project(project) = &project.document else { return None };
         let (principal, owner_active) = match &key.owner {
@@ -111,19 +111,28 @@ impl<'a> Reading<'a> {
         Some(PlaceOfKey { project, principal, owner_active, units, cost_centre })
     }
 
-    /// The units from the top down to `unit`, and the nearest cost centre among them.
-    fn units_above(&mut self, unit: Option<&'a str>) -> (Vec<&'a str>, Option<String>) {
+    /// Every unit, whether a project is below it or not.
+    pub(super) fn check_units(&mut self) {
+        for object in self.objects {
+            let Document::Unit(it) = &object.document else { continue };
+            if UNIT_DEPTH_MAX < self.units_above(Some(&it.name)).0.len() {
+                let message = format!("the tree is deeper than {UNIT_DEPTH_MAX}, or has a circle");
+                self.mistake(&object.document, "parent", message);
+            }
+        }
+    }
+
+    /// The units from the top down to `unit`, and the nearest cost centre among them. Ends one
+    /// above the deepest that is allowed: a circle is as good as too deep.
+    fn units_above(&self, unit: Option<&'a str>) -> (Vec<&'a str>, Option<String>) {
         let (mut path, mut cost_centre) = (Vec::new(), None);
         let mut next = unit;
-        while let Some(name) = next {
+        while let Some(name) = next
+            && path.len() <= UNIT_DEPTH_MAX
+        {
             let Some(object) = self.by_name.get(&(Kind::Unit, name)).copied() else { break };
             let Document::Unit(it) = &object.document else { break };
             path.push(name);
-            if UNIT_DEPTH_MAX < path.len() {
-                let message = format!("the tree is deeper than {UNIT_DEPTH_MAX}, or has a circle");
-                self.mistake(&object.document, "parent", message);
-                break;
-            }
             cost_centre = cost_centre.or_else(|| it.cost_centre.clone());
             next = it.parent.as_deref();
         }

@@ -134,13 +134,82 @@ fn a_provider_that_may_train_gets_public_data_only() {
 }
 
 #[test]
-fn a_circle_of_units_is_found() {
+fn a_circle_of_units_is_found_though_no_project_is_below_it() {
     let told = mistakes(&[
         r#"{"kind":"Unit","org":"acme","name":"a","parent":"b"}"#,
         r#"{"kind":"Unit","org":"acme","name":"b","parent":"a"}"#,
-        r#"{"kind":"Project","org":"acme","name":"q","unit":"a"}"#,
-        r#"{"kind":"Key","org":"acme","name":"k2","project":"q","owner":{"user":"ada"}}"#,
     ]);
 
-    assert!(told.iter().any(|it| it.contains("has a circle")), "{told:?}");
+    let circle =
+        |name| format!("unit `{name}`: `parent`: the tree is deeper than 5, or has a circle");
+    assert_eq!(told, [circle("a"), circle("b")]);
+}
+
+#[test]
+fn a_tree_may_be_as_deep_as_is_allowed_and_no_deeper() {
+    let unit = |name: &str, parent: &str| {
+        format!(r#"{{"kind":"Unit","org":"acme","name":"{name}","parent":"{parent}"}}"#)
+    };
+    let names = ["top", "low", "3", "4", "5", "6"];
+    let units: Vec<String> = names.windows(2).skip(1).map(|pair| unit(pair[1], pair[0])).collect();
+    let lines: Vec<&str> = units.iter().map(String::as_str).collect();
+
+    assert_eq!(mistakes(&lines[..3]), [] as [&str; 0]);
+    let told = mistakes(&lines);
+    assert_eq!(told, ["unit `6`: `parent`: the tree is deeper than 5, or has a circle"]);
+}
+
+#[test]
+fn text_that_ends_in_records_and_refusals_is_bounded_and_printable() {
+    let long = "x".repeat(129);
+    for (line, told) in [
+        (
+            r#"{"kind":"Unit","org":"acme","name":"u","cost_centre":"CC\n1"}"#.to_owned(),
+            "unit `u`: `cost_centre`: has control characters",
+        ),
+        (
+            format!(r#"{{"kind":"Project","org":"acme","name":"q","cost_centre":"{long}"}}"#),
+            "project `q`: `cost_centre`: must have at most 128 characters",
+        ),
+        (
+            format!(r#"{{"kind":"Project","org":"acme","name":"q","tags":["team","{long}"]}}"#),
+            "project `q`: `tags`: must have at most 128 characters",
+        ),
+        (
+            r#"{"kind":"Project","org":"acme","name":"q","tags":["a\u0007b"]}"#.to_owned(),
+            "project `q`: `tags`: has control characters",
+        ),
+        (
+            r#"{"kind":"Project","org":"acme","name":"q","tags":["a=b"]}"#.to_owned(),
+            "project `q`: `tags`: a key is empty, or has `=`, `,` or white space around it",
+        ),
+    ] {
+        assert_eq!(mistakes(&[&line]), [told], "{line}");
+    }
+    for (support, told) in [
+        ("a\\tb".to_owned(), "has control characters"),
+        ("x".repeat(513), "must have at most 512 characters"),
+    ] {
+        let line = format!(r#"{{"kind":"Org","name":"acme","support":"{support}"}}"#);
+        let wrong = compile(&objects(&[&line]), Revision(1)).unwrap_err();
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(wrong, [format!("org `acme`: `support`: {told}")]);
+    }
+}
+
+#[test]
+fn rules_on_a_group_that_no_key_is_in_bind_nobody() {
+    let extra = [
+        r#"{"kind":"Group","org":"acme","name":"empty"}"#,
+        r#"{"kind":"Limit","org":"acme","name":"x","on":{"group":"empty"},"tokens_per_day":1}"#,
+        r#"{"kind":"Budget","org":"acme","name":"x","on":{"group":"empty"},"limit":"1",
+            "period":"day"}"#,
+    ];
+
+    assert_eq!(mistakes(&extra), [] as [&str; 0]);
+    let mut lines = small();
+    lines.extend(extra);
+    let tenant = compile(&objects(&lines), Revision(1)).unwrap();
+    let grant = tenant.grants.values().next().unwrap();
+    assert_eq!((grant.budgets.len(), grant.limits.len()), (3, 1));
 }

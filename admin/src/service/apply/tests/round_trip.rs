@@ -49,7 +49,7 @@ proptest! {
     fn generated_settings_survive_export(
         org_name in word(), support in prop::option::of(word()),
         users in prop::collection::btree_set(word(), 1..4),
-        tags in prop::collection::vec(word(), 0..3),
+        tags in prop::collection::vec("[a-z][a-z0-9_.-]{0,12}", 0..3),
         centre in prop::option::of(word()), active: bool, weight in 1..1000u32,
     ) {
         let head = |kind: &str, name: &str| serde_json::json!({
