@@ -12,7 +12,7 @@ use crate::{
     config::{self, BadConfig, Config, Log, LogFormat},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 /// Bad usage, or mistakes in a file: nothing was changed.
 pub const EXIT_MISTAKE: u8 = 2;
@@ -124,6 +124,6 @@ pub(crate) fn start_log(log: &Log) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => lines.init(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
     }
 }

@@ -226,7 +226,11 @@ impl Config {
         if self.client.listen == self.admin.listen && self.client.listen.port() != 0 {
             mistakes.push("[admin] listen: is the address of the client listener".into());
         }
-        if let Err(fault) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
+        let level = &self.log.level;
+        let word = !level.contains(['=', ',']);
+        if word && level.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
+            mistakes.push(format!("[log] level: `{level}` is no level"));
+        } else if let Err(fault) = level.parse::<tracing_subscriber::EnvFilter>() {
             mistakes.push(format!("[log] level: {fault}"));
         }
         mistakes.extend(self.bounds());

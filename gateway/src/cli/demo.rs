@@ -10,6 +10,7 @@ use super::{
 use crate::{
     assemble,
     config::{self, Config},
+    journal,
     simulate::Simulator,
 };
 use admin::service::apply::{self, Absent, File};
@@ -61,14 +62,13 @@ pub struct DemoArgs {
 /// Keys by org and name.
 type Keys = BTreeMap<(String, String), String>;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 7] = [
     "penstock.db",
     "penstock.db-wal",
     "penstock.db-shm",
     "journal.db",
     "journal.db-wal",
     "journal.db-shm",
-    "journal.lock",
     "keys.ndjson",
 ];
 
@@ -104,6 +104,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 
 async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
     let inside = |name: &str| args.dir.join(name);
+    // Before anything is changed: another demo may be running in this folder.
+    if args.dir.exists() {
+        journal::File::check_free(&inside("journal.db"))?;
+    }
     if args.fresh {
         for name in FILES {
             match fs::remove_file(inside(name)) {

@@ -6,6 +6,7 @@ use admin::service::{
     orgs,
     usage_report::{self, NotAColumn},
 };
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use policies::time::Span;
 use std::{
@@ -153,6 +154,10 @@ pub async fn export_usage(
     writeln!(io::stderr(), "{records} records; go on with --after {cursor}")?;
     match cause {
         None => Ok(ExitCode::SUCCESS),
+        Some(export_usage::Cause::Output(fault)) if fault.kind() == io::ErrorKind::BrokenPipe => {
+            // Whoever reads has seen enough.
+            Ok(ExitCode::SUCCESS)
+        }
         Some(cause) => Err(cause.into()),
     }
 }
@@ -210,12 +215,13 @@ fn refuse(fault: impl fmt::Display) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(MISTAKES))
 }
 
-fn open(path: Option<PathBuf>, after: i64) -> io::Result<Box<dyn Write + Send>> {
+fn open(path: Option<PathBuf>, after: i64) -> anyhow::Result<Box<dyn Write + Send>> {
     let Some(path) = path else { return Ok(Box::new(io::stdout())) };
     let file = if after == 0 {
-        File::create(path)?
+        File::create(&path)
     } else {
-        File::options().append(true).create(true).open(path)?
+        File::options().append(true).create(true).open(&path)
     };
+    let file = file.with_context(|| path.display().to_string())?;
     Ok(Box::new(file))
 }

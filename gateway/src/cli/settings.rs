@@ -77,8 +77,8 @@ pub struct ApplyArgs {
 Examples:
   penstock export-config > settings.yaml             every org
   penstock export-config --org acme                  one org, by name or id
-  penstock export-config --org acme --ids            with ids: change a name, apply it, and the
-                                                     object is renamed
+  penstock export-config --org acme --ids            with ids: change a name wherever the file
+                                                     has it, apply it, and the object is renamed
 
 Exit status: 0 done, 1 failed, 2 there is no such org.")]
 pub struct ExportConfigArgs {

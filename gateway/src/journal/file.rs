@@ -82,12 +82,7 @@ impl File {
         if let Some(folder) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         }
-        let lock = private(&path.with_extension("lock")).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OpenFault::Locked(path.to_owned())),
-            Err(fs::TryLockError::Error(cause)) => return Err(io(cause)),
-        }
+        let lock = lock(path)?;
         // SQLite gives its side files the mode of this one.
         drop(private(path).map_err(io)?);
         let connection = Connection::open(path)?;
@@ -115,6 +110,11 @@ impl File {
         )?;
         let (path, next) = (path.to_owned(), Cell::new(next));
         Ok(Self { path, connection, journal, durability, next, _lock: lock })
+    }
+
+    /// Says whether another process has the journal at `path`, and changes nothing.
+    pub fn check_free(path: &Path) -> Result<(), OpenFault> {
+        lock(path).map(drop)
     }
 
     pub fn id(&self) -> JournalId {
@@ -216,6 +216,17 @@ impl File {
     pub(super) fn mark_closed(&self, boot: BootId) -> rusqlite::Result<()> {
         self.connection.execute("UPDATE boot SET closed = 1 WHERE boot = ?1", [boot.as_bytes()])?;
         Ok(())
+    }
+}
+
+/// The lock of the journal at `path`; it goes when the file is closed.
+fn lock(path: &Path) -> Result<fs::File, OpenFault> {
+    let io = |cause| OpenFault::Io { path: path.to_owned(), cause };
+    let lock = private(&path.with_extension("lock")).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(OpenFault::Locked(path.to_owned())),
+        Err(fs::TryLockError::Error(cause)) => Err(io(cause)),
     }
 }
 

@@ -113,10 +113,11 @@ fn denial(
         Reason::Data(passage) => Some(passage.clone()),
         Reason::Admissible | Reason::AfterMasking | Reason::Unpriced | Reason::Unhealthy => None,
     };
-    let Some(passage) = candidates.iter().find_map(data) else {
-        return Refusal::Capacity { retry_millis: 5_000 };
-    };
     let name = &model.name;
+    let Some(passage) = candidates.iter().find_map(data) else {
+        let what = format!("no deployment of `{name}` has a price that holds now");
+        return Refusal::UnboundedCost { what };
+    };
     let what = match passage {
         Passage::Denied(label) => {
             return deny(scope, &format!("the request holds `{label}`, which may go nowhere"), "");

@@ -25,17 +25,15 @@ pub(super) struct Unreadable {
     pub(super) message: String,
 }
 
-/// Every document of `file`. Text that begins with `{` or `[` is JSON, other text is YAML.
+/// Every document of `file`. Text that begins like JSON is JSON, other text is YAML; YAML's own
+/// braces are told by a key without quotes.
 pub(super) fn documents(file: &File) -> Vec<Result<Tree, Unreadable>> {
     let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
     if FILE_BYTES_MAX < text.len() {
         let message = format!("the file is larger than {FILE_BYTES_MAX} bytes");
         return vec![Err(Unreadable { line: 1, message })];
     }
-    let found = match text.trim_start().starts_with(['{', '[']) {
-        true => json::documents(text),
-        false => yaml::documents(text),
-    };
+    let found = if is_json(text) { json::documents(text) } else { yaml::documents(text) };
     if DOCUMENTS_MAX < found.len() {
         let message = format!("the file has more than {DOCUMENTS_MAX} documents");
         return vec![Err(Unreadable { line: 1, message })];
@@ -43,4 +41,16 @@ pub(super) fn documents(file: &File) -> Vec<Result<Tree, Unreadable>> {
     let empty =
         |found: &Result<Tree, Unreadable>| matches!(found, Ok(Tree { node: Node::Null, .. }));
     found.into_iter().filter(|found| !empty(found)).collect()
+}
+
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    match text.strip_prefix('{') {
+        Some(object) => object.trim_start().starts_with(['"', '}']) && !has_separator(text),
+        None => text.starts_with('[') && !has_separator(text),
+    }
+}
+
+fn has_separator(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == "---")
 }

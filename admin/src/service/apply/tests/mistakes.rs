@@ -192,3 +192,17 @@ async fn an_alias_bomb_is_a_mistake() {
     assert_eq!(refused(&Model::default(), &deep).await.len(), 1);
     assert_eq!(refused(&Model::default(), &format!("{{\"a\":{}", "[".repeat(5000))).await.len(), 1);
 }
+
+#[tokio::test]
+async fn braces_with_bare_keys_are_yaml() {
+    let store = Model::default();
+    let text = "{ apiVersion: penstock/v1, kind: Org, name: acme }\n---\n\
+                { apiVersion: penstock/v1, kind: User, org: acme, name: ada }\n";
+
+    applied(&store, text).await;
+
+    assert_eq!(orgs::all(&store).await.unwrap()[0].objects.len(), 2);
+    let quoted = text.replace("{ apiVersion", "{ \"apiVersion\"");
+    applied(&store, &quoted).await;
+    assert_eq!(orgs::all(&store).await.unwrap()[0].objects.len(), 2, "flow braces, quoted");
+}
