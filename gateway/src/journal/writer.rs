@@ -34,8 +34,8 @@ const PROGRESS_MARKS_MAX: usize = 4096;
 /// After a commit of so many messages there are more to come, and the next waits this long for
 /// them: where cores are scarce each commit would else take the core from those who are about to
 /// write. A lone request never waits.
-const COMPANY_MESSAGES: usize = 4;
-const COMPANY: Duration = Duration::from_micros(300);
+const COMPANY_MESSAGES: usize = 2;
+const COMPANY: Duration = Duration::from_micros(400);
 /// Committed rows that may wait for the store before nothing new is admitted.
 const OUTBOX_ROWS_MAX: usize = 200_000;
 
