@@ -13,6 +13,7 @@ pub mod route;
 pub mod screen;
 pub mod settle;
 
+mod gathered;
 mod read_on;
 
 use self::{

@@ -56,7 +56,7 @@ async fn shop() -> House {
         .and("Limit", "slow js", json!({ "on": { "key": "slow-js" }, "requests_per_minute": 1 }))
         .budget("poor", &json!({ "key": "poor" }), "0.000001");
     Plan::new(settings)
-        .with("edge", "body_bytes_max", "1048576")
+        .with("edge", "body_bytes_max", "131072")
         .with("upstream", "first_byte_millis", "1500")
         .open()
         .await

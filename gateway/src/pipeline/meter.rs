@@ -3,12 +3,13 @@
 use super::{
     admit::Worst,
     call::{Begun, Exchange},
+    gathered::Gathered,
 };
 use crate::{
     bill::{self, Bill, End, HEARD_BYTES_MAX},
     config::{self, Upstream as Deadlines},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dialects::{
     answer,
     sse::{Frame, Splitter},
@@ -110,30 +111,18 @@ async fn whole(
 ) -> Result<Bytes, Refusal> {
     let over = Instant::now() + config::millis(deadlines.total_millis);
     let idle = config::millis(deadlines.idle_millis);
-    let (mut first, mut rest) = (None::<Bytes>, BytesMut::new());
+    let mut whole = Gathered::new(deadlines.answer_bytes_max);
     loop {
         let until = (Instant::now() + idle).min(over);
         let frame = match tokio::time::timeout_at(until, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) => return Err(Refusal::UpstreamTruncated),
-            Ok(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
-            Ok(None) => return Ok(rest.freeze()),
+            Ok(None) => return Ok(whole.whole()),
             Err(_late) => return Err(Refusal::UpstreamTimeout),
         };
         bill.first_byte();
         let Ok(data) = frame.into_data() else { continue };
-        if deadlines.answer_bytes_max < rest.len() + data.len() {
-            return Err(Refusal::UpstreamFailed);
-        }
-        match &first {
-            None => first = Some(data),
-            Some(begin) => {
-                if rest.is_empty() {
-                    rest.extend_from_slice(begin);
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
+        whole.push(data).map_err(|_too_long| Refusal::UpstreamFailed)?;
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::{
     edge::inflate::{self, Encoding, Inflate},
-    pipeline::Arrival,
+    pipeline::{Arrival, gathered::Gathered},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use policies::refusal::Refusal;
@@ -36,26 +36,13 @@ pub(super) async fn read(arrival: &mut Arrival) -> Result<Bytes, Refusal> {
 }
 
 async fn collect(arrival: &mut Arrival, limit_bytes: usize) -> Result<Bytes, Refusal> {
-    let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
+    let mut whole = Gathered::new(limit_bytes);
     while let Some(frame) = arrival.body.frame().await {
         let frame = frame.map_err(|_| malformed("the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if limit_bytes < rest.len().max(first.as_ref().map_or(0, Bytes::len)) + data.len() {
-            return Err(Refusal::BodyTooLarge { limit_bytes });
-        }
-        match &first {
-            // Most bodies come in one piece: no copy.
-            None => first = Some(data),
-            Some(begin) => {
-                if rest.is_empty() {
-                    rest.extend_from_slice(begin);
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
+        whole.push(data).map_err(|_too_long| Refusal::BodyTooLarge { limit_bytes })?;
     }
-    if rest.is_empty() { Ok(first.unwrap_or_default()) } else { Ok(rest.freeze()) }
+    Ok(whole.whole())
 }
 
 fn coding(arrival: &Arrival) -> Result<Encoding, Refusal> {
