@@ -3,11 +3,26 @@
 //! References are by name; a name is unique among its kind in its org. What a document means for
 //! requests is compiled in [`crate::tenant`].
 
+#[macro_use]
+mod shape;
+mod identity;
 mod objects;
+mod people;
 
-pub use self::objects::{
-    Budget, Deployment, Dialect, Group, Key, Limit, Member, Model, On, Org, Owner, Policy, Price,
-    Project, Provider, SecretRef, ServiceAccount, Terms, Tier, Unit, User,
+pub use self::{
+    identity::{
+        Claims, Decided, IdentityProvider, Invite, InvitedTo, LimitRequest, SKEW_SECS_DEFAULT,
+        WorkloadIdentity,
+    },
+    objects::{
+        Budget, Deployment, Dialect, Limit, Member, Model, On, Policy, Price, Provider, SecretRef,
+        Terms, Tier,
+    },
+    people::{
+        ActFor, AdminKey, CREDENTIAL_HOURS_DEFAULT, CREDENTIAL_HOURS_MAX, Group, Identity, Key,
+        Membership, Org, Owner, Previous, Project, Role, Scope, ServiceAccount, Subject, Unit,
+        User,
+    },
 };
 
 use crate::ids::NotAnId;
@@ -80,18 +95,29 @@ macro_rules! kinds {
             pub fn set_id(&mut self, id: Option<String>) {
                 match self { $(Self::$kind(it) => it.id = id,)* }
             }
+
+            /// Only files that are applied may change it.
+            pub fn locked(&self) -> bool {
+                match self { $(Self::$kind(it) => it.locked,)* }
+            }
         }
     };
 }
 
 kinds! {
     Org "org" OrgId,
+    Role "role" RoleId,
+    IdentityProvider "identity provider" IdentityProviderId,
     Unit "unit" UnitId,
     Project "project" ProjectId,
     User "user" UserId,
     Group "group" GroupId,
     ServiceAccount "service account" ServiceAccountId,
+    WorkloadIdentity "workload identity" WorkloadIdentityId,
     Key "key" KeyId,
+    AdminKey "admin key" AdminKeyId,
+    Invite "invite" InviteId,
+    LimitRequest "limit request" LimitRequestId,
     Provider "provider" ProviderId,
     Deployment "deployment" DeploymentId,
     Tier "tier" TierId,
@@ -118,6 +144,12 @@ impl Document {
             Self::User(it) => &it.org,
             Self::Group(it) => &it.org,
             Self::ServiceAccount(it) => &it.org,
+            Self::Role(it) => &it.org,
+            Self::IdentityProvider(it) => &it.org,
+            Self::WorkloadIdentity(it) => &it.org,
+            Self::AdminKey(it) => &it.org,
+            Self::Invite(it) => &it.org,
+            Self::LimitRequest(it) => &it.org,
             Self::Key(it) => &it.org,
             Self::Provider(it) => &it.org,
             Self::Deployment(it) => &it.org,
@@ -130,26 +162,95 @@ impl Document {
         }
     }
 
+    /// Takes out what nobody may read: hashes of secrets, and sealed values.
+    pub fn strip_secrets(&mut self) {
+        match self {
+            Self::User(it) => it.password = None,
+            Self::Key(it) => (it.sha256, it.previous) = (None, None),
+            Self::AdminKey(it) => it.sha256 = None,
+            Self::Invite(it) => it.sha256 = None,
+            Self::Provider(it) => strip(&mut it.credential),
+            Self::IdentityProvider(it) => strip(&mut it.client_secret),
+            Self::Org(_)
+            | Self::Role(_)
+            | Self::Unit(_)
+            | Self::Project(_)
+            | Self::Group(_)
+            | Self::ServiceAccount(_)
+            | Self::WorkloadIdentity(_)
+            | Self::LimitRequest(_)
+            | Self::Deployment(_)
+            | Self::Tier(_)
+            | Self::Model(_)
+            | Self::Price(_)
+            | Self::Limit(_)
+            | Self::Budget(_)
+            | Self::Policy(_) => {}
+        }
+    }
+
+    /// Takes over from `stored`, the same object as it is in the store, what nobody writes by hand.
+    pub fn keep_secrets_of(&mut self, stored: &Self) {
+        match (self, stored) {
+            (Self::User(it), Self::User(old)) => it.password.clone_from(&old.password),
+            (Self::Key(it), Self::Key(old)) => {
+                it.sha256.clone_from(&old.sha256);
+                it.previous.clone_from(&old.previous);
+            }
+            (Self::AdminKey(it), Self::AdminKey(old)) => it.sha256.clone_from(&old.sha256),
+            (Self::Invite(it), Self::Invite(old)) => it.sha256.clone_from(&old.sha256),
+            (Self::Provider(it), Self::Provider(old)) => keep(&mut it.credential, &old.credential),
+            (Self::IdentityProvider(it), Self::IdentityProvider(old)) => {
+                keep(&mut it.client_secret, &old.client_secret);
+            }
+            _ => {}
+        }
+    }
+
     /// Every reference to another object of the org: the field, the kind, and the name in it.
     pub fn references(&mut self) -> Vec<(&'static str, Kind, &mut String)> {
         match self {
-            Self::Org(_) | Self::User(_) | Self::ServiceAccount(_) | Self::Provider(_) => vec![],
+            Self::Org(_)
+            | Self::Role(_)
+            | Self::IdentityProvider(_)
+            | Self::User(_)
+            | Self::Provider(_) => vec![],
             Self::Unit(it) => {
-                it.parent.iter_mut().map(|name| ("parent", Kind::Unit, name)).collect()
+                let parent = it.parent.iter_mut().map(|name| ("parent", Kind::Unit, name));
+                parent.chain(it.admins.iter_mut().map(|who| who.reference("admins"))).collect()
             }
             Self::Project(it) => {
-                it.unit.iter_mut().map(|name| ("unit", Kind::Unit, name)).collect()
+                let unit = it.unit.iter_mut().map(|name| ("unit", Kind::Unit, name));
+                let models = it.models.iter_mut().map(|name| ("models", Kind::Model, name));
+                let denied = it.denied_models.iter_mut();
+                let denied = denied.map(|name| ("denied_models", Kind::Model, name));
+                let members = it.members.iter_mut().map(|it| it.who.reference("members"));
+                unit.chain(models).chain(denied).chain(members).collect()
             }
             Self::Group(it) => {
                 it.members.iter_mut().map(|name| ("members", Kind::User, name)).collect()
             }
+            Self::ServiceAccount(it) => {
+                it.project.iter_mut().map(|name| ("project", Kind::Project, name)).collect()
+            }
+            Self::WorkloadIdentity(it) => vec![
+                ("service_account", Kind::ServiceAccount, &mut it.service_account),
+                ("project", Kind::Project, &mut it.project),
+            ],
             Self::Key(it) => {
-                let owner = match &mut it.owner {
-                    Owner::User(name) => ("owner", Kind::User, name),
-                    Owner::ServiceAccount(name) => ("owner", Kind::ServiceAccount, name),
-                };
                 let models = it.models.iter_mut().map(|name| ("models", Kind::Model, name));
-                models.chain([("project", Kind::Project, &mut it.project), owner]).collect()
+                let own = [("project", Kind::Project, &mut it.project), it.owner.reference()];
+                models.chain(own).collect()
+            }
+            Self::AdminKey(it) => vec![it.owner.reference()],
+            Self::Invite(it) => {
+                let projects = it.projects.iter_mut();
+                projects.map(|it| ("projects", Kind::Project, &mut it.project)).collect()
+            }
+            Self::LimitRequest(it) => {
+                let budget = it.budget.iter_mut().map(|name| ("budget", Kind::Budget, name));
+                let limit = it.limit.iter_mut().map(|name| ("limit", Kind::Limit, name));
+                budget.chain(limit).chain([("by", Kind::User, &mut it.by)]).collect()
             }
             Self::Deployment(it) => vec![("provider", Kind::Provider, &mut it.provider)],
             Self::Tier(it) => members(&mut it.deployments),
@@ -167,9 +268,47 @@ impl Document {
     }
 }
 
+fn strip(secret: &mut Option<SecretRef>) {
+    if let Some(SecretRef::Sealed(_)) = secret {
+        *secret = Some(SecretRef::Stored(true));
+    }
+}
+
+fn keep(secret: &mut Option<SecretRef>, stored: &Option<SecretRef>) {
+    if let (Some(SecretRef::Stored(_)), Some(SecretRef::Sealed(_))) = (&secret, stored) {
+        secret.clone_from(stored);
+    }
+}
+
 fn members(members: &mut [Member]) -> Vec<(&'static str, Kind, &mut String)> {
     let names = members.iter_mut().map(|member| &mut member.deployment);
     names.map(|name| ("deployments", Kind::Deployment, name)).collect()
+}
+
+impl Subject {
+    fn reference(&mut self, field: &'static str) -> (&'static str, Kind, &mut String) {
+        match self {
+            Self::User(name) => (field, Kind::User, name),
+            Self::Group(name) => (field, Kind::Group, name),
+            Self::ServiceAccount(name) => (field, Kind::ServiceAccount, name),
+        }
+    }
+}
+
+impl Owner {
+    fn reference(&mut self) -> (&'static str, Kind, &mut String) {
+        match self {
+            Self::User(name) => ("owner", Kind::User, name),
+            Self::ServiceAccount(name) => ("owner", Kind::ServiceAccount, name),
+        }
+    }
+}
+
+impl Kind {
+    /// Whether files describe it. What is not is a step of somebody's work, and ends by itself.
+    pub const fn is_declared(self) -> bool {
+        !matches!(self, Self::Invite | Self::LimitRequest)
+    }
 }
 
 impl On {
@@ -183,6 +322,7 @@ impl On {
             Self::User(_) => "your user",
             Self::ServiceAccount(_) => "your service account",
             Self::Key(_) => "your key",
+            Self::EndUsers | Self::EndUser(_) => "the end user",
             Self::Tier(_) => "the tier",
             Self::Deployment(_) => "the deployment",
         }
@@ -190,7 +330,7 @@ impl On {
 
     fn reference(&mut self) -> Option<(&'static str, Kind, &mut String)> {
         let (kind, name) = match self {
-            Self::Org => return None,
+            Self::Org | Self::EndUsers | Self::EndUser(_) => return None,
             Self::Unit(name) => (Kind::Unit, name),
             Self::Project(name) => (Kind::Project, name),
             Self::Group(name) => (Kind::Group, name),

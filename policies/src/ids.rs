@@ -119,6 +119,16 @@ ids! {
     ServiceAccountId = "sa";
     /// One API key, as it is named in logs (never the secret itself).
     KeyId = "key";
+    /// A role of an org's own.
+    RoleId = "role";
+    /// An OpenID provider that an org trusts.
+    IdentityProviderId = "idp";
+    /// A rule by which machines trade a token of their platform for one of ours.
+    WorkloadIdentityId = "wid";
+    /// A credential for administration.
+    AdminKeyId = "akey";
+    InviteId = "invite";
+    LimitRequestId = "lreq";
     /// A connection to a model vendor or server.
     ProviderId = "prov";
     /// Provider x upstream model x region, with price, capacity and clearance.

@@ -7,6 +7,8 @@
 
 /// What every key begins with.
 pub const KEY_PREFIX: &str = "psk_";
+/// What every key for administration begins with.
+pub const ADMIN_KEY_PREFIX: &str = "psa_";
 /// Bytes of chance in a key.
 pub const KEY_RANDOM_BYTES: usize = 32;
 /// Characters of a key.
@@ -20,15 +22,40 @@ const ALPHABET: &[u8; BASE as usize] =
 
 /// The text of a key made of `random`.
 pub fn key_text(random: &[u8; KEY_RANDOM_BYTES]) -> String {
-    let mut text = format!("{KEY_PREFIX}{}", base62(random, BODY_CHARS));
+    text(KEY_PREFIX, random)
+}
+
+/// The text of a key for administration made of `random`.
+pub fn admin_key_text(random: &[u8; KEY_RANDOM_BYTES]) -> String {
+    text(ADMIN_KEY_PREFIX, random)
+}
+
+/// Reads 64 hexadecimal digits.
+pub fn sha256(hex: &str) -> Option<[u8; 32]> {
+    let (high, low) = hex.split_at_checked(32)?;
+    if low.len() != 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let half = |digits| u128::from_str_radix(digits, 16).map(u128::to_be_bytes).ok();
+    let mut hash = [0; 32];
+    let bytes = half(high)?.into_iter().chain(half(low)?);
+    hash.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
+    Some(hash)
+}
+
+fn text(prefix: &str, random: &[u8; KEY_RANDOM_BYTES]) -> String {
+    let mut text = format!("{prefix}{}", base62(random, BODY_CHARS));
     let checksum = base62(&crc32(text.as_bytes()).to_be_bytes(), CHECKSUM_CHARS);
     text.push_str(&checksum);
     text
 }
 
-/// Whether `text` has the form of a key, and a checksum that fits.
+/// Whether `text` has the form of a key of either kind, and a checksum that fits.
 pub fn check_key_text(text: &str) -> bool {
-    let Some(body) = text.strip_prefix(KEY_PREFIX) else { return false };
+    let prefixes = [KEY_PREFIX, ADMIN_KEY_PREFIX];
+    let Some(body) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) else {
+        return false;
+    };
     if text.len() != KEY_CHARS || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return false;
     }

@@ -3,6 +3,7 @@
 //! Every function here is plain: no clock, no socket, no task, no lock.
 //! The present time, chance and all stored facts come in as arguments.
 
+pub mod authority;
 pub mod breaker;
 pub mod budget;
 pub mod data;
@@ -11,8 +12,11 @@ pub mod egress;
 pub mod ids;
 pub mod key;
 pub mod money;
+pub mod permission;
 pub mod rate;
 pub mod refusal;
+pub mod rights;
+pub mod role;
 pub mod route;
 pub mod tenant;
 pub mod tier;

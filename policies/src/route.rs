@@ -4,18 +4,7 @@
 //! the tests of authority are built from them. A row without a permission, a meter or a body
 //! limit does not compile.
 
-/// What a caller must be allowed to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
-    /// Anyone, without a credential: liveness, readiness and the manual; nothing of any tenant.
-    Public,
-    /// Send prompts to models that the key may use.
-    Infer,
-    /// See the models that the key may use.
-    ListModels,
-    /// See the caller's own requests.
-    ReadOwnRequests,
-}
+use crate::permission::Permission;
 
 /// How use of a route becomes money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +24,34 @@ pub enum Audit {
     Decision,
     /// Reads of the caller's own data.
     OwnRead,
+    /// Reads of an org's data that leave no row.
+    Read,
+    /// Reads of sensitive data: each leaves a row in the org's chain.
+    Sensitive,
+    /// Changes: the row is written in the same transaction, or nothing is changed.
+    Change,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
     Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// As it stands in a request line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

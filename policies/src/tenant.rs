@@ -5,20 +5,24 @@ mod compile;
 pub use self::compile::compile;
 
 use crate::{
+    authority,
     data::{Clearance, Level, Rules},
-    document::{Dialect, SecretRef, Terms},
+    document::{Dialect, Identity, IdentityProvider, SecretRef, Terms, WorkloadIdentity},
     ids::{
-        BudgetId, DeploymentId, KeyId, LimitId, OrgId, PriceId, ProjectId, ProviderId, Revision,
-        UnitId,
+        BudgetId, DeploymentId, IdentityProviderId, KeyId, LimitId, OrgId, PriceId, ProjectId,
+        ProviderId, Revision, ServiceAccountId, UnitId, UserId, WorkloadIdentityId,
     },
     money::{NanoUsd, Rates},
+    permission::Permissions,
     refusal::Place,
     time::{Period, Timestamp},
     usage::Principal,
 };
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -33,10 +37,74 @@ pub struct Tenant {
     pub grants: HashMap<KeyId, Arc<Grant>>,
     /// SHA-256 of each key's secret.
     pub key_hashes: Vec<([u8; 32], KeyId)>,
+    /// Secrets that were rotated away, and until when they are still good.
+    pub retired: HashMap<[u8; 32], Timestamp>,
+    /// The grant of somebody who comes without a key, by person or machine and project.
+    pub access: BTreeMap<(Principal, ProjectId), KeyId>,
+    pub people: HashMap<UserId, Person>,
+    pub machines: HashMap<ServiceAccountId, Machine>,
+    /// Issuers whose tokens mean people of the org.
+    pub issuers: Vec<Arc<Issuer>>,
+    /// Issuers whose tokens mean machines of the org.
+    pub workloads: Vec<Arc<Workload>>,
+    /// Networks from which the org's credentials may be used; empty: all.
+    pub sources: Vec<IpNet>,
+    /// False: nobody may use anything of the org.
+    pub active: bool,
+    /// Hours for which a credential that a person fetches is good.
+    pub credential_hours: u32,
+    /// What holds for each end user by itself, and in place of it for one of this name.
+    pub end_users: Vec<Arc<LimitRule>>,
+    pub end_user: HashMap<String, Vec<Arc<LimitRule>>>,
     pub models: BTreeMap<String, Arc<Model>>,
     pub deployments: HashMap<DeploymentId, Arc<Deployment>>,
     /// Names of what ids stand for, for tables that people read.
     pub names: HashMap<[u8; 16], String>,
+}
+
+/// A user, as far as requests ask.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub name: String,
+    pub email: Option<String>,
+    pub active: bool,
+    pub identities: Vec<Identity>,
+    /// Credentials that were fetched before this moment are refused.
+    pub credentials_from: Option<Timestamp>,
+}
+
+/// A service account, as far as requests ask.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub name: String,
+    pub active: bool,
+    pub act_for: Option<ActForRule>,
+}
+
+/// How a service says for whom it acts.
+#[derive(Clone, Debug)]
+pub struct ActForRule {
+    /// Public keys (PEM) of its assertions.
+    pub keys: Vec<String>,
+    /// The bare header is believed, from `sources` only.
+    pub header: bool,
+    pub sources: Vec<IpNet>,
+}
+
+/// An OpenID provider of people.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub id: IdentityProviderId,
+    pub settings: IdentityProvider,
+}
+
+/// An OpenID provider of machines, with what its tokens must say.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    pub id: WorkloadIdentityId,
+    pub settings: WorkloadIdentity,
+    pub account: ServiceAccountId,
+    pub project: ProjectId,
 }
 
 /// What one key stands for: who, where, under which rules. Everything on its chain is joined
@@ -55,9 +123,15 @@ pub struct Grant {
     /// Tag keys that requests may set.
     pub tags: Vec<String>,
     pub floor: Level,
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// None: every model of the org.
     pub models: Option<BTreeSet<String>>,
+    /// What it may be used for on the data plane.
+    pub scopes: Permissions,
+    /// Paths that it may call; none: all.
+    pub routes: Option<BTreeSet<String>>,
+    /// Networks from which it may be used; each list must hold the caller, an empty one holds all.
+    pub sources: [Vec<IpNet>; 2],
     /// Org first, key last.
     pub budgets: Vec<Arc<BudgetRule>>,
     pub limits: Vec<Arc<LimitRule>>,
@@ -79,6 +153,15 @@ impl Grant {
             Some(expires) if expires <= now => Err(Unusable::Expired),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether it may be used from `address`.
+    pub fn may_come_from(&self, address: IpAddr) -> bool {
+        self.sources.iter().all(|networks| authority::comes_from(networks, address))
+    }
+
+    pub fn may_call(&self, path: &str) -> bool {
+        self.routes.as_ref().is_none_or(|routes| routes.contains(path))
     }
 
     pub fn may_use(&self, model: &str) -> bool {

@@ -1,127 +1,12 @@
-//! The kinds of documents, field by field: the schema of the files that `apply` reads.
+//! What requests are answered with, priced and bounded by, field by field.
 
+use super::shape::{bound_default, is_default, is_false, is_true, output_default, weight_default, yes};
 use crate::{
-    data::{Clearance, Level, Rule},
+    data::{Clearance, Rule},
     time::Period,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// A document struct: every one begins with its org's name, its own name and an optional pin.
-macro_rules! document {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name {
-            /// Pins the object, so that its name may change.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub id: Option<String>,
-            /// The org that it belongs to, by name.
-            pub org: String,
-            pub name: String,
-            $($(#[$about])* pub $field: $type,)*
-        }
-    };
-}
-
-/// A tenant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Org {
-    /// Pins the object, so that its name may change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    pub name: String,
-    /// IANA name of the zone in which budget periods begin and end, such as `Europe/Berlin`.
-    #[serde(default = "utc")]
-    pub time_zone: String,
-    /// Whom a refused caller should ask: a link or an address, told in refusals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub support: Option<String>,
-}
-
-document! {
-    /// A node of the tree between org and project.
-    Unit {
-        /// The unit above; none: directly below the org.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cost_centre: Option<String>,
-    }
-}
-
-document! {
-    /// A workspace.
-    Project {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        unit: Option<String>,
-        /// What an unlabelled request of this project is.
-        #[serde(default = "internal")]
-        data_level: Level,
-        /// Overrides the cost centre of its units.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cost_centre: Option<String>,
-        /// Tag keys that requests may set with `x-penstock-tags`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        tags: Vec<String>,
-    }
-}
-
-document! {
-    /// A person.
-    User {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        email: Option<String>,
-        #[serde(default = "yes", skip_serializing_if = "is_true")]
-        active: bool,
-    }
-}
-
-document! {
-    /// A set of users.
-    Group {
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        members: Vec<String>,
-    }
-}
-
-document! {
-    /// A machine identity.
-    ServiceAccount {
-        #[serde(default = "yes", skip_serializing_if = "is_true")]
-        active: bool,
-    }
-}
-
-/// Who a key acts for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Owner {
-    User(String),
-    ServiceAccount(String),
-}
-
-document! {
-    /// A credential. Its secret is made when it is applied first, and shown once.
-    Key {
-        project: String,
-        owner: Owner,
-        /// Models that it may use; empty: all of the org.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        models: Vec<String>,
-        /// RFC 3339, or a date (its midnight, UTC).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires: Option<String>,
-        #[serde(default = "yes", skip_serializing_if = "is_true")]
-        active: bool,
-        /// SHA-256 of the secret, in hexadecimal. Written by Penstock, never by hand.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(skip)]
-        sha256: Option<String>,
-    }
-}
 
 /// The wire format that a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,7 +18,7 @@ pub enum Dialect {
     Simulated,
 }
 
-/// Where a secret value is found when it is needed. The value itself is never stored.
+/// Where a secret value is found when it is needed. It is stored sealed, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretRef {
@@ -141,6 +26,11 @@ pub enum SecretRef {
     Env(String),
     /// The path of a file; white space around its content is taken off.
     File(String),
+    /// `true`: the value that the store has sealed already, which no one can read back.
+    Stored(bool),
+    /// The sealed value. Written by Penstock, never by hand, and shown to nobody.
+    #[schemars(skip)]
+    Sealed(String),
 }
 
 /// What the provider does with what it is sent. Unknown counts as the worst.
@@ -269,6 +159,10 @@ pub enum On {
     User(String),
     ServiceAccount(String),
     Key(String),
+    /// Limits only: each end user of the org by itself, from the first request on.
+    EndUsers,
+    /// Limits only: one end user, in place of what holds for each.
+    EndUser(String),
     /// Limits only.
     Tier(String),
     /// Limits only.
@@ -311,42 +205,4 @@ document! {
         project: Option<String>,
         rules: Vec<Rule>,
     }
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-const fn internal() -> Level {
-    Level::Internal
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn output_default() -> i64 {
-    4096
-}
-
-fn bound_default() -> String {
-    "max_completion_tokens".to_owned()
-}
-
-const fn weight_default() -> u32 {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_true(value: &bool) -> bool {
-    *value
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

@@ -2,12 +2,15 @@
 
 mod deployments;
 mod grants;
+mod identity;
+mod people;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 use super::{LimitRule, Tenant};
 use crate::{
+    authority,
     document::{Document, Kind, Mistake, NAME_CHARS_MAX, Object, On},
     ids::{LimitId, OrgId, Revision},
     money::NanoUsd,
@@ -23,6 +26,8 @@ pub fn compile(objects: &[Object], revision: Revision) -> Result<Tenant, Vec<Mis
     reading.check_references();
     reading.check_texts();
     reading.check_units();
+    reading.check_people();
+    reading.check_identity();
     if !reading.mistakes.is_empty() {
         return Err(reading.mistakes);
     }
@@ -36,6 +41,8 @@ pub fn compile(objects: &[Object], revision: Revision) -> Result<Tenant, Vec<Mis
 struct Reading<'a> {
     objects: &'a [Object],
     by_name: HashMap<(Kind, &'a str), &'a Object>,
+    /// The names of each user's groups, in the order of the documents.
+    groups: HashMap<&'a str, Vec<&'a str>>,
     mistakes: Vec<Mistake>,
 }
 
@@ -43,7 +50,18 @@ impl<'a> Reading<'a> {
     fn new(objects: &'a [Object]) -> Self {
         let key = |object: &'a Object| (object.document.kind(), object.document.name());
         let by_name = objects.iter().map(|object| (key(object), object)).collect();
-        Self { objects, by_name, mistakes: Vec::new() }
+        let mut groups: HashMap<&str, Vec<&str>> = HashMap::new();
+        for object in objects {
+            let Document::Group(group) = &object.document else { continue };
+            for member in &group.members {
+                let of_member = groups.entry(member).or_default();
+                // Somebody may be listed twice.
+                if of_member.last() != Some(&group.name.as_str()) {
+                    of_member.push(&group.name);
+                }
+            }
+        }
+        Self { objects, by_name, groups, mistakes: Vec::new() }
     }
 
     fn mistake(&mut self, at: &Document, field: &str, message: impl Into<String>) {
@@ -102,15 +120,29 @@ impl<'a> Reading<'a> {
         let limits = self.limits();
         let deployments = self.deployments(&limits);
         let models = self.models(&deployments, &limits);
-        let grants = self.grants(&limits);
+        let granted = self.grants(&limits);
+        let each = |(on, rule): &(&On, Arc<LimitRule>)| {
+            matches!(on, On::EndUsers).then(|| Arc::clone(rule))
+        };
         Some(Tenant {
             org: id,
             name: org.name.clone(),
             revision,
             zone,
             support: org.support.clone(),
-            grants,
+            grants: granted.grants,
             key_hashes: self.key_hashes(),
+            retired: self.retired(),
+            access: granted.access,
+            people: self.people(),
+            machines: self.machines(),
+            issuers: self.issuers(),
+            workloads: self.workloads(),
+            sources: authority::networks(&org.sources),
+            active: org.active,
+            credential_hours: org.credential_hours,
+            end_users: limits.iter().filter_map(each).collect(),
+            end_user: end_user_limits(&limits),
             models,
             deployments: deployments.into_values().map(|it| (it.id, it)).collect(),
             names: objects.iter().map(|it| (it.id, it.document.name().to_owned())).collect(),
@@ -176,6 +208,16 @@ impl<'a> Reading<'a> {
             }
         }
     }
+}
+
+fn end_user_limits(limits: &[(&On, Arc<LimitRule>)]) -> HashMap<String, Vec<Arc<LimitRule>>> {
+    let mut by_name: HashMap<String, Vec<Arc<LimitRule>>> = HashMap::new();
+    for (on, rule) in limits {
+        if let On::EndUser(name) = on {
+            by_name.entry(name.clone()).or_default().push(Arc::clone(rule));
+        }
+    }
+    by_name
 }
 
 fn place(on: &On) -> Place {

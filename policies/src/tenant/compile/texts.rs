@@ -23,9 +23,31 @@ impl Reading<'_> {
                     self.check_text(at, "cost_centre", it.cost_centre.as_deref(), WORD_CHARS_MAX);
                     it.tags.iter().for_each(|key| self.check_tag(at, key));
                 }
-                Document::User(_)
-                | Document::Group(_)
-                | Document::ServiceAccount(_)
+                Document::Role(it) => {
+                    self.check_text(
+                        at,
+                        "description",
+                        it.description.as_deref(),
+                        SUPPORT_CHARS_MAX,
+                    );
+                }
+                Document::LimitRequest(it) => {
+                    self.check_text(at, "reason", Some(&it.reason), SUPPORT_CHARS_MAX);
+                }
+                Document::User(it) => {
+                    self.check_text(at, "email", it.email.as_deref(), SUPPORT_CHARS_MAX);
+                    self.check_text(at, "display_name", it.display_name.as_deref(), WORD_CHARS_MAX);
+                    self.check_text(at, "external_id", it.external_id.as_deref(), WORD_CHARS_MAX);
+                }
+                Document::Group(it) => {
+                    self.check_text(at, "claim", it.claim.as_deref(), SUPPORT_CHARS_MAX);
+                    self.check_text(at, "external_id", it.external_id.as_deref(), WORD_CHARS_MAX);
+                }
+                Document::ServiceAccount(_)
+                | Document::IdentityProvider(_)
+                | Document::WorkloadIdentity(_)
+                | Document::AdminKey(_)
+                | Document::Invite(_)
                 | Document::Key(_)
                 | Document::Provider(_)
                 | Document::Deployment(_)
