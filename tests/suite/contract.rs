@@ -2,7 +2,12 @@
 
 use anyhow::Context;
 use std::path::Path;
-use store::{Fault, contract::owned::Owned, model::Model, sqlite::Sqlite};
+use store::{
+    Fault,
+    contract::owned::{Owned, Wall},
+    model::Model,
+    sqlite::Sqlite,
+};
 use tests::postgres::Server;
 
 mod the_model {
@@ -16,6 +21,7 @@ mod the_model {
     store::registry_contract!(fresh);
     store::ledger_contract!(fresh);
     store::usage_contract!(fresh);
+    store::administration_contract!(fresh);
 }
 
 mod sqlite {
@@ -25,6 +31,7 @@ mod sqlite {
     store::registry_contract!(Sqlite::open);
     store::ledger_contract!(Sqlite::open);
     store::usage_contract!(Sqlite::open);
+    store::administration_contract!(Sqlite::open);
 }
 
 mod postgres {
@@ -37,5 +44,20 @@ mod postgres {
     }
 
     store::directory_contract!(fresh);
+    store::registry_contract!(fresh);
+    store::ledger_contract!(fresh);
+    store::usage_contract!(fresh);
+    store::administration_contract!(fresh);
+}
+
+mod the_wall {
+    use super::{Context, Path, Server, Wall};
+
+    async fn fresh(_: &Path) -> anyhow::Result<Wall> {
+        let server = Server::shared()?;
+        let url = server.database()?;
+        Wall::make(&url, Box::new(server)).await.context("the database")
+    }
+
     store::wall_contract!(fresh);
 }

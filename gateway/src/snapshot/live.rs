@@ -115,6 +115,7 @@ fn authorization(credential: &SecretRef) -> Result<HeaderValue, BadTarget> {
             config::environment(name).ok_or_else(|| BadTarget::NoVariable(name.clone()))?
         }
         SecretRef::File(path) => fs::read_to_string(path).map_err(BadTarget::NoFile)?,
+        SecretRef::Stored(_) | SecretRef::Sealed(_) => return Err(BadTarget::Credential),
     };
     let secret = secret.trim();
     if secret.is_empty() {

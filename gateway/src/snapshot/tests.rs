@@ -31,7 +31,7 @@ fn objects(number: u8, zone: &str) -> Vec<Object> {
 }
 
 async fn commit(store: &Model, number: u8, from: u64, put: Vec<Object>, remove: Vec<[u8; 16]>) {
-    let change = Change { org: org(number), from: Revision(from), put, remove };
+    let change = Change { org: org(number), from: Revision(from), put, remove, acts: Vec::new() };
     let done = store.commit(vec![change]).await.unwrap();
     assert!(matches!(done, store::Committed::Done(_)), "{done:?}");
 }

@@ -2,14 +2,21 @@
 //!
 //! A clause takes a fresh, empty engine. Every clause about a tenant's rows has two tenants.
 
+pub mod audit;
 pub mod boots;
+pub mod crowd;
 pub mod directory;
+pub mod idempotency;
+pub mod last_use;
 pub mod ledger;
 pub mod owned;
 mod random;
 pub mod registry;
 mod samples;
+pub mod sessions;
+pub mod tickets;
 pub mod usage;
+pub mod vault;
 
 use crate::{Change, Committed, Directory, Fault, Registry};
 use async_trait::async_trait;
@@ -34,7 +41,7 @@ pub(crate) async fn seed_by_commit(
     let revisions = registry.revisions().await?;
     let from = revisions.iter().find(|(id, _)| id == org);
     let from = from.map_or(Revision(0), |(_, revision)| *revision);
-    let change = Change { org: *org, from, put: objects, remove: Vec::new() };
+    let change = Change { org: *org, from, put: objects, remove: Vec::new(), acts: Vec::new() };
     match registry.commit(vec![change]).await? {
         Committed::Done(_) => Ok(()),
         refused @ (Committed::Conflict(_) | Committed::NameTaken(_)) => {
@@ -51,14 +58,44 @@ impl Seed for crate::sqlite::Sqlite {
 }
 
 #[async_trait]
+impl Seed for crate::postgres::Postgres {
+    async fn seed(&self, org: &OrgId, objects: Vec<Object>) -> Result<(), Fault> {
+        seed_by_commit(self, org, objects).await
+    }
+}
+
+#[async_trait]
 impl Seed for crate::model::Model {
     async fn seed(&self, org: &OrgId, objects: Vec<Object>) -> Result<(), Fault> {
         seed_by_commit(self, org, objects).await
     }
 }
 
+/// An engine, with what has to live as long as it does.
+pub trait Fresh {
+    type Engine;
+
+    fn engine(&self) -> &Self::Engine;
+}
+
+impl Fresh for crate::sqlite::Sqlite {
+    type Engine = Self;
+
+    fn engine(&self) -> &Self {
+        self
+    }
+}
+
+impl Fresh for crate::model::Model {
+    type Engine = Self;
+
+    fn engine(&self) -> &Self {
+        self
+    }
+}
+
 /// One test for each clause. `fresh` is an async function of a path, where nothing is yet, to a
-/// fresh engine; what the engine keeps at the path is removed after the test.
+/// [`Fresh`] engine; what the engine keeps at the path is removed after the test.
 #[macro_export]
 macro_rules! clauses {
     ($suite:ident, $fresh:expr; $($clause:ident,)*) => {
@@ -66,8 +103,9 @@ macro_rules! clauses {
             #[tokio::test]
             async fn $clause() -> Result<(), Box<dyn std::error::Error>> {
                 let folder = tempfile::tempdir()?;
-                let engine = $fresh(&folder.path().join("penstock.db")).await?;
-                $crate::contract::$suite::$clause(&engine).await?;
+                let fresh = $fresh(&folder.path().join("penstock.db")).await?;
+                let engine = $crate::contract::Fresh::engine(&fresh);
+                $crate::contract::$suite::$clause(engine).await?;
                 Ok(())
             }
         )*
@@ -96,6 +134,15 @@ macro_rules! wall_contract {
         $crate::clauses!(owned, $fresh;
             the_wall_stands_between_orgs,
             the_engine_cannot_take_the_wall_down,
+            what_is_not_named_is_not_seen,
+            the_tables_are_made_once,
+            a_gateway_that_is_lost_keeps_no_lock,
+        );
+        $crate::clauses!(crowd, $fresh;
+            two_gateways_at_once_keep_every_sum,
+            a_new_pot_misses_no_row_that_is_under_way,
+            a_cursor_passes_no_row_by,
+            a_limit_reaches_a_pot_that_is_being_made,
         );
     };
 }
@@ -113,6 +160,11 @@ macro_rules! registry_contract {
             a_key_hash_belongs_to_one_key,
             a_removed_key_is_forgotten,
             a_renamed_object_keeps_its_id,
+        );
+        $crate::clauses!(audit, $fresh;
+            a_change_leaves_its_acts_with_its_revision,
+            a_refused_change_leaves_no_act,
+            changes_and_acts_at_once_never_fork_a_chain,
         );
     };
 }
@@ -165,6 +217,59 @@ macro_rules! usage_contract {
             a_request_is_shown_to_its_own_project_only,
             the_sums_are_those_of_the_model,
             a_price_that_comes_later_ends_an_unpriced_record,
+        );
+    };
+}
+
+/// The contracts of `AuditLog`, `Sessions`, `Tickets`, `Vault`, `Idempotency` and `LastUse`.
+#[macro_export]
+macro_rules! administration_contract {
+    ($fresh:expr) => {
+        $crate::clauses!(audit, $fresh;
+            each_org_has_one_chain_from_zero,
+            an_act_comes_back_as_it_was,
+            a_page_of_acts_goes_on_where_the_last_one_ended,
+            the_filters_are_those_of_the_model,
+            many_at_once_never_fork_a_chain,
+            a_sink_sees_every_row_once_and_in_order,
+            a_sink_remembers_how_far_it_came,
+        );
+        $crate::clauses!(sessions, $fresh;
+            a_session_is_found_by_its_token,
+            a_token_opens_one_session,
+            a_last_use_of_a_session_never_goes_back,
+            a_session_is_closed_by_its_own_org_only,
+            a_user_is_logged_out_everywhere_in_one_org,
+            a_sweep_takes_the_sessions_past_their_end,
+        );
+        $crate::clauses!(tickets, $fresh;
+            of_many_takers_one_has_the_ticket,
+            a_ticket_that_is_looked_at_stays,
+            a_ticket_of_one_kind_is_none_of_another,
+            a_code_is_good_for_one_ticket,
+            a_ticket_past_its_end_is_not_there,
+            a_sweep_takes_the_tickets_past_their_end,
+        );
+        $crate::clauses!(vault, $fresh;
+            data_keys_are_listed_by_version,
+            a_version_of_a_data_key_is_added_once,
+            a_rewrap_gives_every_key_its_new_wrapping,
+            a_rewrap_of_what_has_changed_does_nothing,
+            a_rewrap_leaves_no_key_with_a_master_that_it_leaves,
+            a_data_key_keeps_its_version,
+        );
+        $crate::clauses!(idempotency, $fresh;
+            a_repeated_request_has_the_first_answer,
+            a_repeated_request_waits_for_the_first,
+            another_body_under_the_same_key_differs,
+            an_idempotency_key_is_its_callers_own,
+            a_claim_that_is_let_go_is_fresh_again,
+            of_many_claims_at_once_one_is_fresh,
+            an_answer_is_forgotten_after_a_day,
+        );
+        $crate::clauses!(last_use, $fresh;
+            of_two_uses_of_a_key_the_later_stays,
+            the_uses_of_an_org_are_its_own,
         );
     };
 }

@@ -1,17 +1,27 @@
 //! What is remembered, behind one narrow trait for each kind of memory.
 //!
 //! Every call that reads or writes a tenant's rows takes the [`OrgId`] first. The few that do not
-//! (boots, the list of orgs) hold no tenant's data and say so.
+//! say why: they hold no tenant's data, or they span orgs to find something by its secret's hash,
+//! to sweep, or to hand a log on.
 
+pub mod audit;
 pub mod clock;
 pub mod contract;
 pub mod entropy;
+pub mod idempotency;
+pub mod last_use;
 pub mod model;
 pub mod postgres;
 mod projection;
+pub mod session;
 pub mod sqlite;
+pub mod ticket;
+pub mod vault;
 
 use async_trait::async_trait;
+use audit::{Act, AuditLog};
+use idempotency::Idempotency;
+use last_use::LastUse;
 use policies::{
     budget::{Balance, Chain, Pot},
     document::Object,
@@ -20,6 +30,11 @@ use policies::{
     time::{Span, Timestamp},
     usage::{Decision, Tokens, UsageRecord},
 };
+use session::Sessions;
+use sqlx::postgres::PgDatabaseError;
+use std::sync::Arc;
+use ticket::Tickets;
+use vault::Vault;
 
 /// The store could not answer. Never a decision about a request.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +56,16 @@ pub enum Fault {
     Broken(String),
 }
 
+/// The installation itself, where an act belongs to no tenant. It may have an audit chain and data
+/// keys before it has any settings.
+pub const INSTALLATION: OrgId = policies::authority::INSTALLATION;
+
 /// A budget that somebody lacks is recalled at most this often.
 pub const RECALL_GAP_MILLIS: i64 = 100;
 /// A gateway that had no contact for this long stops new holds.
 pub const SELF_FENCE_MILLIS: i64 = 15 * 60 * 1000;
 /// Rows of each kind in one [`Shipment`].
-pub const SHIPMENT_ROWS_MAX: usize = 256;
+pub const SHIPMENT_ROWS_MAX: usize = 1024;
 
 /// SQLite's primary code of a refused constraint; extended codes have it in their low byte.
 const SQLITE_CONSTRAINT: i64 = 19;
@@ -61,6 +80,9 @@ impl Fault {
                 cause.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
             }
             Self::Engine(cause) => cause.as_database_error().is_some_and(|refused| {
+                if let Some(refused) = refused.try_downcast_ref::<PgDatabaseError>() {
+                    return postgres::is_about_data(refused.code());
+                }
                 let sqlite = refused.code().and_then(|code| code.parse::<i64>().ok());
                 refused.kind() != sqlx::error::ErrorKind::Other
                     || sqlite.is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
@@ -85,8 +107,11 @@ pub trait Directory: Send + Sync {
     async fn revisions(&self) -> Result<Vec<(OrgId, Revision)>, Fault>;
     /// An org's settings; none if there is no such org.
     async fn settings(&self, org: &OrgId) -> Result<Option<Settings>, Fault>;
-    /// Every key's SHA-256 with its org and id: the one index that spans orgs.
+    /// Every key's SHA-256 with its org and id, keys for administration among them: the one index
+    /// that spans orgs.
     async fn keys(&self) -> Result<Vec<([u8; 32], OrgId, KeyId)>, Fault>;
+    /// Whose key, of either kind, has this SHA-256.
+    async fn org_of_key(&self, sha256: &[u8; 32]) -> Result<Option<OrgId>, Fault>;
 }
 
 /// One org's part of a change of settings.
@@ -99,6 +124,8 @@ pub struct Change {
     pub put: Vec<Object>,
     /// Objects to remove, by id.
     pub remove: Vec<[u8; 16]>,
+    /// What was done, for the org's audit chain; the new revision is filled in.
+    pub acts: Vec<Act>,
 }
 
 /// Whether a change was made.
@@ -118,7 +145,8 @@ pub enum Committed {
 pub trait Registry: Directory {
     /// Makes all changes in one transaction, or none. Each changed org's revision grows by one;
     /// key hashes and budget limits follow the documents in the same transaction: the limit of a
-    /// budget's balances is that of its document from then on.
+    /// budget's balances is that of its document from then on. The acts are added to the org's
+    /// audit chain in the same transaction: no change without its trace.
     async fn commit(&self, changes: Vec<Change>) -> Result<Committed, Fault>;
 }
 
@@ -175,8 +203,8 @@ pub enum SyncReply {
 /// hold. Its first part must be in the store, or in the same shipment.
 #[derive(Clone, Debug, Default)]
 pub struct Shipment {
-    pub records: Vec<UsageRecord>,
-    pub decisions: Vec<Decision>,
+    pub records: Vec<Arc<UsageRecord>>,
+    pub decisions: Vec<Arc<Decision>>,
 }
 
 /// A balance with its open holds, for effective-budget views.
@@ -267,10 +295,15 @@ pub trait UsageLog: Send + Sync {
     ) -> Result<(Vec<UsageRecord>, Option<Decision>), Fault>;
 }
 
-/// Every memory in one engine.
-pub trait Store: Registry + Ledger + UsageLog {}
+/// Every memory in one engine. Those of administration are each in their own module.
+pub trait Store: Registry + Ledger + UsageLog + Administration {}
 
-impl<T: Registry + Ledger + UsageLog> Store for T {}
+impl<T: Registry + Ledger + UsageLog + Administration> Store for T {}
+
+/// What only the control plane remembers.
+pub trait Administration: AuditLog + Sessions + Tickets + Vault + Idempotency + LastUse {}
+
+impl<T: AuditLog + Sessions + Tickets + Vault + Idempotency + LastUse> Administration for T {}
 
 /// By kind, then by name: the order of [`Settings::objects`].
 fn sorted(mut objects: Vec<Object>) -> Vec<Object> {

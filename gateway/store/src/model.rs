@@ -1,14 +1,21 @@
 //! The model that the engines are measured against: plain maps, and sums made anew each time.
 
+mod audit;
 mod directory;
+mod idempotency;
+mod last_use;
 mod ledger;
+mod sessions;
+mod tickets;
 mod usage;
+mod vault;
 
-use crate::Fault;
+use crate::{Fault, audit::Entry, session::Session, ticket::Ticket, vault::WrappedKey};
+use idempotency::Claimed;
 use policies::{
     budget::{Balance, Pot},
     document::Document,
-    ids::{BootId, OrgId, RequestId, Revision},
+    ids::{BootId, KeyId, OrgId, RequestId, Revision},
     money::NanoUsd,
     time::Timestamp,
     usage::{Decision, UsageRecord},
@@ -35,6 +42,15 @@ struct World {
     /// In the order of arrival.
     usage: Vec<Arc<UsageRecord>>,
     decisions: BTreeMap<(OrgId, RequestId), Arc<Decision>>,
+    /// The chains of all orgs, in the order of arrival.
+    audit: Vec<Arc<Entry>>,
+    sinks: BTreeMap<String, i64>,
+    sessions: BTreeMap<[u8; 32], Session>,
+    tickets: BTreeMap<(String, [u8; 32]), Ticket>,
+    data_keys: BTreeMap<(OrgId, u32), WrappedKey>,
+    /// By scope and key.
+    claims: BTreeMap<(OrgId, String, String), Claimed>,
+    last_uses: BTreeMap<(OrgId, KeyId), Timestamp>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -126,4 +142,9 @@ impl World {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// How many rows a removal took.
+fn gone(before: usize, after: usize) -> u64 {
+    u64::try_from(before.saturating_sub(after)).unwrap_or(u64::MAX)
 }

@@ -32,14 +32,21 @@ impl Scope {
     }
 }
 
-/// The SHA-256 of a key's secret; none for other documents, and for a key without a secret.
+/// The SHA-256 of the secret of a key, also of one for administration; none for other documents,
+/// and for a key without a secret.
 pub(crate) fn key_hash(document: &Document) -> Result<Option<[u8; 32]>, Fault> {
-    let Document::Key(key) = document else { return Ok(None) };
-    let Some(text) = &key.sha256 else { return Ok(None) };
+    let text = if let Document::Key(key) = document {
+        &key.sha256
+    } else if let Document::AdminKey(key) = document {
+        &key.sha256
+    } else {
+        return Ok(None);
+    };
+    let Some(text) = text else { return Ok(None) };
     let mut sha256 = [0; 32];
     hex::decode_to_slice(text, &mut sha256).map_err(|cause| Fault::Unreadable {
         what: "key hash",
-        cause: format!("key `{}`: {cause}", key.name),
+        cause: format!("key `{}`: {cause}", document.name()),
     })?;
     Ok(Some(sha256))
 }
@@ -60,6 +67,8 @@ pub(crate) fn budget(document: &Document) -> Result<Option<(NanoUsd, Scope)>, Fa
         On::User(name) => named(Kind::User, name),
         On::ServiceAccount(name) => named(Kind::ServiceAccount, name),
         On::Key(name) => named(Kind::Key, name),
+        // Refused when it was saved; without a limit nothing is granted.
+        On::EndUsers | On::EndUser(_) => return Ok(None),
         On::Tier(name) => named(Kind::Tier, name),
         On::Deployment(name) => named(Kind::Deployment, name),
     };

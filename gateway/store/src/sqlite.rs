@@ -1,11 +1,17 @@
 //! The embedded engine: one file, one writer, a few readers.
 
+mod audit;
 mod directory;
+mod idempotency;
+mod last_use;
 mod ledger;
 mod pen;
 mod registry;
 mod row;
+mod sessions;
+mod tickets;
 mod usage;
+mod vault;
 
 use crate::Fault;
 use pen::{Pen, Writing};
@@ -102,12 +108,18 @@ fn create(path: &Path) -> io::Result<()> {
 /// All migrations in one transaction that holds the write lock, so that of several processes that
 /// start at once one makes the tables and the others find them.
 async fn migrate(writer: &SqlitePool) -> Result<(), Fault> {
-    let sql = include_str!("../migrations/sqlite/0001_initial.sql").into_sql_str();
-    let initial = Migration::new(1, "initial".into(), MigrationType::Simple, sql, false);
+    let initial = include_str!("../migrations/sqlite/0001_initial.sql");
+    let administration = include_str!("../migrations/sqlite/0002_administration.sql");
+    let migrations =
+        vec![migration(1, "initial", initial), migration(2, "administration", administration)];
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    Migrator::with_migrations(vec![initial]).run(&mut *transaction).await?;
+    Migrator::with_migrations(migrations).run(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
 /// The 16 bytes of an id.

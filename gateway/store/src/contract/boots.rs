@@ -137,7 +137,7 @@ pub async fn many_boots_at_once_stay_within_the_limit(store: &impl Store) -> Res
 }
 
 /// Polls all of them in turn, so that each is on its way before any has ended.
-async fn all_at_once<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(super) async fn all_at_once<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<_> = futures.map(Box::pin).collect();
     let mut done = Vec::new();
     std::future::poll_fn(|context| {

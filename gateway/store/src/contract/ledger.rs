@@ -17,6 +17,7 @@ use policies::{
     usage::UsageRecord,
 };
 use serde_json::json;
+use std::sync::Arc;
 
 pub(super) async fn begin(store: &impl Store) -> Result<(), Fault> {
     for org in ORGS {
@@ -33,6 +34,7 @@ pub(super) async fn ship(
     org: OrgId,
     records: Vec<UsageRecord>,
 ) -> Result<(), Fault> {
+    let records = records.into_iter().map(Arc::new).collect();
     store.ship(&org, Shipment { records, decisions: Vec::new() }).await
 }
 

@@ -1,27 +1,30 @@
-//! PostgreSQL for the contract: the engine beside the owner of its tables, who fills them.
+//! PostgreSQL for the contract: the engine beside the owner of its tables, and the wall.
 
 use super::{
-    Seed,
-    samples::{ACME, OTHER, house, project},
+    Fresh, Seed,
+    samples::{ACME, ORGS, OTHER, TEAM, WHOLE, boot, house, journal, need, pot, project},
 };
 use crate::{
-    Directory, Fault, Settings,
-    postgres::{self, Postgres, within},
-    projection,
+    Directory, Fault, Ledger,
+    postgres::{self, Postgres, Sight},
 };
-use async_trait::async_trait;
-use policies::{
-    document::{Document, Object},
-    ids::{KeyId, OrgId, Revision},
-};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use policies::document::{Document, Object};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use std::any::Any;
 
-/// An engine and its tables' owner.
+/// An engine on a database of its own.
 pub struct Owned {
     engine: Postgres,
-    owner: PgPool,
     /// What must live as long as the database: its server.
+    _server: Box<dyn Any + Send + Sync>,
+}
+
+/// Two engines on one database, as two gateways have them, and its owner.
+pub struct Wall {
+    pub(super) engine: Postgres,
+    pub(super) second: Postgres,
+    pub(super) owner: PgPool,
+    url: String,
     _server: Box<dyn Any + Send + Sync>,
 }
 
@@ -29,77 +32,56 @@ impl Owned {
     /// Makes the tables in the empty database at `url`, which logs in as its owner.
     pub async fn make(url: &str, server: Box<dyn Any + Send + Sync>) -> Result<Self, Fault> {
         postgres::migrate(url).await?;
+        Ok(Self { engine: Postgres::open(url).await?, _server: server })
+    }
+}
+
+impl Wall {
+    /// As [`Owned::make`].
+    pub async fn make(url: &str, server: Box<dyn Any + Send + Sync>) -> Result<Self, Fault> {
         postgres::migrate(url).await?;
+        let (engine, second) = (Postgres::open(url).await?, Postgres::open(url).await?);
         let owner = PgPool::connect(url).await?;
-        Ok(Self { engine: Postgres::open(url).await?, owner, _server: server })
+        Ok(Self { engine, second, owner, url: url.to_owned(), _server: server })
     }
 }
 
-#[async_trait]
-impl Directory for Owned {
-    async fn revisions(&self) -> Result<Vec<(OrgId, Revision)>, Fault> {
-        self.engine.revisions().await
-    }
+impl Fresh for Owned {
+    type Engine = Postgres;
 
-    async fn settings(&self, org: &OrgId) -> Result<Option<Settings>, Fault> {
-        self.engine.settings(org).await
-    }
-
-    async fn keys(&self) -> Result<Vec<([u8; 32], OrgId, KeyId)>, Fault> {
-        self.engine.keys().await
+    fn engine(&self) -> &Postgres {
+        &self.engine
     }
 }
 
-#[async_trait]
-impl Seed for Owned {
-    async fn seed(&self, org: &OrgId, objects: Vec<Object>) -> Result<(), Fault> {
-        let mut transaction = self.owner.begin().await?;
-        sqlx::raw_sql(within(org, "")).execute(&mut *transaction).await?;
-        sqlx::query(
-            "INSERT INTO org (id, name, revision) VALUES ($1, $2, 1)
-             ON CONFLICT (id) DO UPDATE SET revision = org.revision + 1",
-        )
-        .bind(org.as_bytes().as_slice())
-        .bind(org.to_string())
-        .execute(&mut *transaction)
-        .await?;
-        for object in objects {
-            insert(&mut transaction, org, &object).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+impl Fresh for Wall {
+    type Engine = Self;
+
+    fn engine(&self) -> &Self {
+        self
     }
 }
 
-async fn insert(connection: &mut PgConnection, org: &OrgId, object: &Object) -> Result<(), Fault> {
+async fn insert(
+    connection: &mut PgConnection,
+    org: &[u8; 16],
+    object: &Object,
+) -> Result<(), Fault> {
     let document: &Document = &object.document;
-    let body = serde_json::to_string(document)
-        .map_err(|cause| Fault::Unreadable { what: "object", cause: cause.to_string() })?;
-    sqlx::query(
-        "INSERT INTO object (org, kind, id, name, body) VALUES ($1, $2, $3, $4, $5::jsonb)",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(document.kind().word())
-    .bind(object.id.as_slice())
-    .bind(document.name())
-    .bind(body)
-    .execute(&mut *connection)
-    .await?;
-    if let Some(sha256) = projection::key_hash(document)? {
-        sqlx::query("INSERT INTO key_hash (sha256, org, key) VALUES ($1, $2, $3)")
-            .bind(sha256.as_slice())
-            .bind(org.as_bytes().as_slice())
-            .bind(object.id.as_slice())
-            .execute(connection)
-            .await?;
-    }
+    sqlx::query("INSERT INTO object (org, kind, id, name, body) VALUES ($1, $2, $3, $4, '{}')")
+        .bind(org.as_slice())
+        .bind(document.kind().word())
+        .bind(object.id.as_slice())
+        .bind(document.name())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// Who asks without naming an org sees nothing, and who names one sees and writes that one.
-pub async fn the_wall_stands_between_orgs(store: &Owned) -> Result<(), Fault> {
-    for org in [ACME, OTHER] {
-        store.seed(&org, house(org)?).await?;
+pub async fn the_wall_stands_between_orgs(store: &Wall) -> Result<(), Fault> {
+    for org in ORGS {
+        store.engine.seed(&org, house(org)?).await?;
     }
     let everything = "SELECT count(*) FROM object";
     let mine = house(ACME)?.len();
@@ -107,10 +89,11 @@ pub async fn the_wall_stands_between_orgs(store: &Owned) -> Result<(), Fault> {
 
     for pool in [store.engine.pool(), &store.owner] {
         let unnamed: i64 = sqlx::query_scalar(everything).fetch_one(pool).await?;
-        let rows = sqlx::raw_sql(within(&ACME, "SELECT org FROM object")).fetch_all(pool).await?;
+        let named = Sight::Org(&ACME).before("SELECT org FROM object");
+        let rows = sqlx::raw_sql(named).fetch_all(pool).await?;
         let mut transaction = pool.begin().await?;
-        sqlx::raw_sql(within(&ACME, "")).execute(&mut *transaction).await?;
-        let across = insert(&mut transaction, &OTHER, &stranger).await;
+        sqlx::raw_sql(Sight::Org(&ACME).before("")).execute(&mut *transaction).await?;
+        let across = insert(&mut transaction, OTHER.as_bytes(), &stranger).await;
 
         assert_eq!(unnamed, 0);
         assert_eq!(rows.len(), 1 + mine, "the first row is the org's name");
@@ -119,17 +102,94 @@ pub async fn the_wall_stands_between_orgs(store: &Owned) -> Result<(), Fault> {
     Ok(())
 }
 
+/// No table with a tenant's rows stands outside the wall, and none of its doors opens by itself.
+pub async fn what_is_not_named_is_not_seen(store: &Wall) -> Result<(), Fault> {
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class
+         WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+            AND NOT (relrowsecurity AND relforcerowsecurity) ORDER BY relname",
+    )
+    .fetch_all(&store.owner)
+    .await?;
+    for number in [1, 2] {
+        store.engine.open_boot(&boot(number), &journal(number)).await?;
+    }
+    for org in ORGS {
+        store.engine.seed(&org, house(org)?).await?;
+        store.engine.sync(&org, &boot(1), need(&[pot(WHOLE), pot(TEAM)], 5)).await?;
+    }
+
+    let (leases, own) = (Sight::Boot(&boot(1)), "SELECT count(*) AS found FROM lease");
+    let seen = sqlx::raw_sql(leases.before(own)).fetch_all(store.engine.pool()).await?;
+    let foreign = Sight::Boot(&boot(2)).before(own);
+    let unseen = sqlx::raw_sql(foreign).fetch_all(store.engine.pool()).await?;
+    let pots = Sight::Boot(&boot(1)).before("SELECT count(*) AS found FROM budget");
+    let pots = sqlx::raw_sql(pots).fetch_all(store.engine.pool()).await?;
+
+    let apart = ["_sqlx_migrations", "audit_head", "audit_sink", "boot", "key_hash", "org"];
+    assert_eq!(open, apart, "these hold no tenant's data");
+    let found = [seen, unseen, pots].map(|rows| rows.last().map(|row| row.get::<i64, _>("found")));
+    assert_eq!(found, [Some(4), Some(0), Some(0)]);
+    Ok(())
+}
+
 /// The role of the engine can neither take the wall down nor change what was billed.
-pub async fn the_engine_cannot_take_the_wall_down(store: &Owned) -> Result<(), Fault> {
+pub async fn the_engine_cannot_take_the_wall_down(store: &Wall) -> Result<(), Fault> {
     for sql in [
         "ALTER TABLE object DISABLE ROW LEVEL SECURITY",
         "DROP POLICY object_of_one_org ON object",
         "UPDATE usage SET cost = 0",
         "DELETE FROM usage",
         "DELETE FROM decision",
+        "UPDATE audit SET body = '{}'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+        "UPDATE _sqlx_migrations SET success = false",
     ] {
         let outcome = sqlx::query(AssertSqlSafe(sql)).execute(store.engine.pool()).await;
         assert!(outcome.is_err(), "{sql}");
     }
+    for sql in ["TRUNCATE audit", "RESET ROLE; TRUNCATE audit"] {
+        let outcome = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&store.owner).await;
+        assert!(outcome.is_err(), "not even its owner: {sql}");
+    }
+    Ok(())
+}
+
+/// Many that start at once find one set of tables.
+pub async fn the_tables_are_made_once(store: &Wall) -> Result<(), Fault> {
+    let starts = (0..8).map(|_| postgres::migrate(&store.url));
+
+    let outcomes = super::boots::all_at_once(starts).await;
+
+    for outcome in outcomes {
+        outcome?;
+    }
+    Ok(())
+}
+
+/// A gateway that stops in the middle of a transaction holds others up for a bounded time only.
+pub async fn a_gateway_that_is_lost_keeps_no_lock(store: &Wall) -> Result<(), Fault> {
+    let limits = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
+    for limit in limits {
+        let sql = "SELECT setting::bigint FROM pg_settings WHERE name = $1";
+        let millis: i64 =
+            sqlx::query_scalar(sql).bind(limit).fetch_one(store.engine.pool()).await?;
+        assert!((1..=60_000).contains(&millis), "{limit}: {millis} ms");
+    }
+    let mut lost = PgConnection::connect(&store.url).await?;
+    for org in ORGS {
+        store.engine.seed(&org, house(org)?).await?;
+    }
+    sqlx::raw_sql("BEGIN; UPDATE org SET revision = revision").execute(&mut lost).await?;
+
+    let outcome = store.engine.seed(&ACME, Vec::new()).await;
+    lost.close().await?;
+    let after = store.engine.seed(&ACME, Vec::new()).await;
+
+    let fault = outcome.err().ok_or_else(|| Fault::Broken("it did not wait".to_owned()))?;
+    assert!(!fault.is_about_data(), "{fault}");
+    after?;
+    assert_eq!(store.engine.revisions().await?.len(), 2);
     Ok(())
 }

@@ -16,7 +16,7 @@ use policies::{
     usage::UsageRecord,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const STEPS: u32 = 2_500;
 /// Messages on their way, at most.
@@ -243,7 +243,8 @@ impl<S: Store> Run<'_, S> {
     }
 
     async fn bring(&mut self, org: OrgId, records: Vec<UsageRecord>) -> Result<(), Fault> {
-        let rows = Shipment { records: records.clone(), decisions: Vec::new() };
+        let shared = records.iter().cloned().map(Arc::new).collect();
+        let rows = Shipment { records: shared, decisions: Vec::new() };
         let before = self.taken(org).await?;
         // Rows of a boot that was closed in between are in the store already.
         self.model.ship(&org, rows.clone()).await?;

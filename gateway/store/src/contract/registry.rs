@@ -16,7 +16,7 @@ async fn begin(store: &impl Registry) -> Result<(), Fault> {
 }
 
 fn change(org: OrgId, from: u64, put: Vec<Object>) -> Change {
-    Change { org, from: Revision(from), put, remove: Vec::new() }
+    Change { org, from: Revision(from), put, remove: Vec::new(), acts: Vec::new() }
 }
 
 async fn both(store: &impl Registry) -> Result<[Option<Settings>; 2], Fault> {

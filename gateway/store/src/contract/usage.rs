@@ -11,8 +11,10 @@ use policies::{
     time::{Span, Timestamp},
     usage::{Principal, Source, UsageRecord},
 };
+use std::sync::Arc;
 
 async fn ship(store: &impl Ledger, org: OrgId, records: Vec<UsageRecord>) -> Result<(), Fault> {
+    let records = records.into_iter().map(Arc::new).collect();
     store.ship(&org, Shipment { records, decisions: Vec::new() }).await
 }
 
@@ -32,7 +34,7 @@ pub async fn a_decision_comes_back_as_it_was_shipped(store: &impl Store) -> Resu
     let mut later = decision(ACME, 1);
     later.model = "another".to_owned();
     for decision in [decision(ACME, 1), later] {
-        let rows = Shipment { records: Vec::new(), decisions: vec![decision] };
+        let rows = Shipment { records: Vec::new(), decisions: vec![Arc::new(decision)] };
         store.ship(&ACME, rows).await?;
     }
 

@@ -29,6 +29,11 @@ impl Directory for Model {
         keys.sort_unstable();
         Ok(keys)
     }
+
+    async fn org_of_key(&self, sha256: &[u8; 32]) -> Result<Option<OrgId>, Fault> {
+        let keys = self.read(World::keys)?;
+        Ok(keys.into_iter().find(|(hash, ..)| hash == sha256).map(|(_, org, _)| org))
+    }
 }
 
 #[async_trait]
@@ -83,6 +88,9 @@ impl World {
                 }
                 self.put(&change.org, object)?;
             }
+        }
+        for (change, revision) in changes.iter().zip(&revisions) {
+            self.append(&change.org, &change.acts, Some(*revision))?;
         }
         Ok(Committed::Done(revisions))
     }

@@ -15,7 +15,7 @@ use policies::{
     time::Timestamp,
     usage::{Outcome, Principal, UsageRecord},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 #[async_trait]
 impl Ledger for Model {
@@ -175,6 +175,12 @@ impl World {
                 group.name == *name && members.any(|member| is(Kind::User, member, principal))
             }),
             Kind::Org
+            | Kind::Role
+            | Kind::IdentityProvider
+            | Kind::WorkloadIdentity
+            | Kind::AdminKey
+            | Kind::Invite
+            | Kind::LimitRequest
             | Kind::Provider
             | Kind::Model
             | Kind::Price
@@ -193,7 +199,7 @@ impl World {
         }
         for decision in rows.decisions {
             let name = (decision.org, decision.request);
-            self.decisions.entry(name).or_insert_with(|| Arc::new(decision));
+            self.decisions.entry(name).or_insert(decision);
         }
         let (firsts, corrections): (Vec<_>, Vec<_>) =
             rows.records.into_iter().partition(|record| record.part == 0);
@@ -206,7 +212,7 @@ impl World {
             } else {
                 self.correct(&record)?
             }
-            self.usage.push(Arc::new(record));
+            self.usage.push(record);
         }
         Ok(())
     }

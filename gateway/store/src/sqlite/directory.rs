@@ -52,6 +52,14 @@ impl Directory for Sqlite {
             })
             .collect()
     }
+
+    async fn org_of_key(&self, sha256: &[u8; 32]) -> Result<Option<OrgId>, Fault> {
+        let row = sqlx::query("SELECT org FROM key_hash WHERE sha256 = ?1")
+            .bind(sha256.as_slice())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| bytes(&row, "org").map(OrgId::from_bytes)).transpose()
+    }
 }
 
 pub(super) fn revision(stored: i64) -> Result<Revision, Fault> {

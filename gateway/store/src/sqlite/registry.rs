@@ -1,6 +1,6 @@
 //! [`Registry`] in SQLite.
 
-use super::{Sqlite, directory::revision};
+use super::{Sqlite, audit, directory::revision};
 use crate::{Change, Committed, Fault, Registry, clock, projection};
 use async_trait::async_trait;
 use policies::{
@@ -34,6 +34,9 @@ impl Registry for Sqlite {
                     return Ok(Committed::NameTaken(name));
                 }
             }
+        }
+        for (change, revision) in changes.into_iter().zip(&revisions) {
+            audit::append(&mut transaction, &change.org, change.acts, Some(*revision)).await?;
         }
         transaction.commit().await?;
         Ok(Committed::Done(revisions))
@@ -125,10 +128,15 @@ async fn put(
                 .await?;
             Ok(named.rows_affected() == 1)
         }
-        Document::Key(_) => put_key(connection, org, object).await,
+        Document::Key(_) | Document::AdminKey(_) => put_key(connection, org, object).await,
         Document::Budget(_) => put_budget(connection, org, object).await.map(|()| true),
         Document::Unit(_)
         | Document::Project(_)
+        | Document::Role(_)
+        | Document::IdentityProvider(_)
+        | Document::WorkloadIdentity(_)
+        | Document::Invite(_)
+        | Document::LimitRequest(_)
         | Document::User(_)
         | Document::Group(_)
         | Document::ServiceAccount(_)

@@ -10,6 +10,7 @@ mod sqlite {
     crate::registry_contract!(Sqlite::open);
     crate::ledger_contract!(Sqlite::open);
     crate::usage_contract!(Sqlite::open);
+    crate::administration_contract!(Sqlite::open);
 }
 
 mod model {
@@ -24,15 +25,21 @@ mod model {
     crate::registry_contract!(fresh);
     crate::ledger_contract!(fresh);
     crate::usage_contract!(fresh);
+    crate::administration_contract!(fresh);
 }
 
 mod on_disk {
     use super::Sqlite;
-    use crate::{Directory, Fault, Ledger, Shipment, contract::Seed};
+    use crate::{
+        Change, Directory, Fault, Ledger, Registry, Shipment,
+        audit::{AuditLog, Head},
+        contract::{Seed, audit::act},
+    };
     use policies::{
         document::Document,
-        ids::{BootId, JournalId, OrgId},
+        ids::{BootId, JournalId, OrgId, Revision},
     };
+    use sqlx::AssertSqlSafe;
     use std::{error::Error, os::unix::fs::PermissionsExt};
 
     const ORG: OrgId = OrgId::from_bytes([1; 16]);
@@ -107,6 +114,83 @@ mod on_disk {
         let fault = engine.ship(&ORG, Shipment::default()).await;
 
         assert!(matches!(&fault, Err(Fault::Away(_))), "{fault:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn nobody_changes_the_audit_log() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let engine = Sqlite::open(&folder.path().join("penstock.db")).await?;
+        engine.append(&ORG, vec![act(1), act(2)]).await?;
+        let before = engine.arrivals(0, 9).await?;
+
+        // A row in the place of another: by its position, or by its place in the chain.
+        let row = "prev, hash, body, at, action, actor FROM audit";
+        for sql in [
+            "UPDATE audit SET body = '' WHERE seq = 1".to_owned(),
+            "DELETE FROM audit WHERE seq = 2".to_owned(),
+            format!(
+                "INSERT OR REPLACE INTO audit (position, org, seq, prev, hash, body, at, action,
+                 actor) SELECT position, org, seq + 2, {row}"
+            ),
+            format!(
+                "INSERT OR REPLACE INTO audit (org, seq, prev, hash, body, at, action, actor)
+                 SELECT org, seq, {row}"
+            ),
+        ] {
+            let outcome = sqlx::query(AssertSqlSafe(sql.clone())).execute(&engine.writer).await;
+            assert!(outcome.is_err(), "{sql}");
+        }
+
+        assert_eq!(engine.arrivals(0, 9).await?, before);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn two_processes_never_fork_a_chain() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("penstock.db");
+        let (first, second) = (Sqlite::open(&path).await?, Sqlite::open(&path).await?);
+
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..64 {
+            let engine = if number % 2 == 0 { second.clone() } else { first.clone() };
+            calls.spawn(async move { engine.append(&ORG, vec![act(number)]).await });
+        }
+        for outcome in calls.join_all().await {
+            outcome?;
+        }
+
+        let mut head = Head::default();
+        for entry in first.arrivals(0, 99).await? {
+            assert!(head.leads_to(&entry), "{entry:?}");
+            head = entry.head();
+        }
+        assert_eq!(head.size, 64);
+        assert_eq!(second.head(&ORG).await?, head);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_change_that_leaves_no_trace_is_not_made() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let engine = Sqlite::open(&folder.path().join("penstock.db")).await?;
+        engine.seed(&ORG, vec![org_object()]).await?;
+        sqlx::query(
+            "CREATE TRIGGER full BEFORE INSERT ON audit
+             BEGIN SELECT raise(ABORT, 'the disk is full'); END",
+        )
+        .execute(&engine.writer)
+        .await?;
+
+        let remove = vec![*ORG.as_bytes()];
+        let change =
+            Change { org: ORG, from: Revision(1), put: Vec::new(), remove, acts: vec![act(1)] };
+        let outcome = engine.commit(vec![change]).await;
+
+        assert!(outcome.is_err(), "{outcome:?}");
+        let settings = engine.settings(&ORG).await?;
+        assert_eq!(settings.map(|it| (it.revision, it.objects.len())), Some((Revision(1), 1)));
         Ok(())
     }
 }

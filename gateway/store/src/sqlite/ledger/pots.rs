@@ -151,6 +151,12 @@ async fn narrow(
             query.push(")");
         }
         Kind::Org
+        | Kind::Role
+        | Kind::IdentityProvider
+        | Kind::WorkloadIdentity
+        | Kind::AdminKey
+        | Kind::Invite
+        | Kind::LimitRequest
         | Kind::Provider
         | Kind::Model
         | Kind::Price

@@ -18,7 +18,7 @@ use policies::{
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 static USAGE_INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -89,19 +89,19 @@ fn check(org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
 /// The records that were not there yet.
 fn insert_records<'r>(
     connection: &Connection,
-    records: &'r [UsageRecord],
+    records: &'r [Arc<UsageRecord>],
 ) -> Result<Vec<&'r UsageRecord>, Fault> {
     let mut insert = connection.prepare_cached(&USAGE_INSERT)?;
     let mut new = Vec::with_capacity(records.len());
     for record in records {
         if row::insert(&mut insert, record)? {
-            new.push(record);
+            new.push(record.as_ref());
         }
     }
     Ok(new)
 }
 
-fn insert_decisions(connection: &Connection, decisions: &[Decision]) -> Result<(), Fault> {
+fn insert_decisions(connection: &Connection, decisions: &[Arc<Decision>]) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO decision (org, request, project, decided_at, verdict, refusal, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
@@ -114,7 +114,7 @@ fn insert_decisions(connection: &Connection, decisions: &[Decision]) -> Result<(
             it.at.0,
             it.verdict.word(),
             it.refusal,
-            row::json(it)?,
+            row::json(it.as_ref())?,
         ])?;
     }
     Ok(())
