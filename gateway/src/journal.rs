@@ -1,16 +1,18 @@
 //! What must survive the process: intents before the send, endings before the last byte.
 //!
-//! A SQLite file with one writer thread. Whatever comes while a commit runs goes into the next
-//! one, as one row: many requests share one commit, and none waits for a timer. A request keeps a
-//! [`Place`] from admission until its ending is committed, so the number of places bounds the
+//! Files that only grow, with one writer thread. Whatever comes while a commit runs goes into the
+//! next one, as one row: many requests share one commit, and a lone one waits for no timer. A
+//! request keeps a [`Place`] from admission until its ending is committed, so the number of places bounds the
 //! requests in flight, and an ending always finds room: back-pressure falls on admission, never
 //! on billing.
 
-mod checkpoint;
+mod code;
 mod entry;
 mod file;
+mod frame;
 mod kept;
 mod recovery;
+mod segment;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -2,7 +2,7 @@
 
 mod outbox;
 
-pub use self::outbox::{Body, Outbox, Row};
+pub use self::outbox::{Batch, Body, Outbox, Row};
 
 use policies::ids::OrgId;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -59,9 +59,7 @@ impl Shipper {
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         for (org, rows) in by_org(rows) {
             for portion in rows.chunks(SHIPMENT_ROWS_MAX) {
-                for row in bring(&org, portion, ledger, stop).await {
-                    row.kept.iter().flatten().for_each(|written| self.outbox.release(*written));
-                }
+                self.outbox.release(bring(&org, portion, ledger, stop).await);
             }
         }
         self.shipped.send_modify(|shipped| *shipped += count);
@@ -111,8 +109,8 @@ fn shipment(rows: &[Row]) -> Shipment {
     let mut shipment = Shipment::default();
     for row in rows {
         match &row.body {
-            Body::Record(record) => shipment.records.push((**record).clone()),
-            Body::Decision(decision) => shipment.decisions.push((**decision).clone()),
+            Body::Record(record) => shipment.records.push(Arc::clone(record)),
+            Body::Decision(decision) => shipment.decisions.push(Arc::clone(decision)),
         }
     }
     shipment

@@ -1,65 +1,80 @@
-//! The lines of the journal: JSON, one each, so that they can be read with any tool.
+//! The lines of the journal, several of them in a row.
 
-use super::{Entry, Progress};
+use super::{
+    Entry, Progress,
+    code::{Code, Unread},
+};
 use policies::{
     ids::RequestId,
-    money::NanoUsd,
     usage::{Decision, Ending, Stamp},
 };
-use serde::{Deserialize, Serialize};
 
-/// A line as it is written; [`LineRead`] is the same as it is read.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum LineWritten<'a> {
-    Intent(&'a Stamp),
-    Ending { request: RequestId, attempt: u32, ending: Option<&'a Ending> },
-    Decision(&'a Decision),
-    Progress { request: RequestId, attempt: u32, cost: NanoUsd, output_tokens: i64 },
-}
+const INTENT: u8 = 1;
+const ENDING: u8 = 2;
+const DECISION: u8 = 3;
+const PROGRESS: u8 = 4;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum LineRead {
+/// A line as it is read.
+#[derive(Debug)]
+pub(super) enum Line {
     Intent(Box<Stamp>),
-    Ending { request: RequestId, attempt: u32, ending: Option<Box<Ending>> },
+    /// Without an ending, an attempt was surely not begun.
+    Ending(RequestId, u32, Option<Box<Ending>>),
     Decision(Box<Decision>),
-    Progress { request: RequestId, attempt: u32, cost: NanoUsd, output_tokens: i64 },
+    Progress(Progress),
 }
 
 /// Appends the lines of `entry`: an ending before the intent that follows it.
-pub(super) fn write(entry: &Entry, into: &mut Vec<u8>) -> serde_json::Result<()> {
+pub(super) fn write(entry: &Entry, into: &mut Vec<u8>) {
     if let Some(closing) = &entry.closing {
-        let stamp = &closing.stamp;
-        let line = LineWritten::Ending {
-            request: stamp.request,
-            attempt: stamp.attempt,
-            ending: closing.ending.as_ref(),
-        };
-        append(&line, into)?;
+        into.push(ENDING);
+        closing.stamp.request.put(into);
+        closing.stamp.attempt.put(into);
+        closing.ending.put(into);
     }
     if let Some(decision) = &entry.decision {
-        append(&LineWritten::Decision(decision), into)?;
+        into.push(DECISION);
+        decision.put(into);
     }
     if let Some(intent) = &entry.intent {
-        append(&LineWritten::Intent(&intent.stamp), into)?;
+        into.push(INTENT);
+        intent.stamp.put(into);
     }
-    Ok(())
 }
 
-pub(super) fn write_progress(progress: &Progress, into: &mut Vec<u8>) -> serde_json::Result<()> {
-    let Progress { request, attempt, cost, output_tokens } = *progress;
-    append(&LineWritten::Progress { request, attempt, cost, output_tokens }, into)
+pub(super) fn write_progress(progress: &Progress, into: &mut Vec<u8>) {
+    let Progress { request, attempt, cost, output_tokens } = progress;
+    into.push(PROGRESS);
+    request.put(into);
+    attempt.put(into);
+    cost.put(into);
+    output_tokens.put(into);
 }
 
-fn append(line: &LineWritten<'_>, into: &mut Vec<u8>) -> serde_json::Result<()> {
-    serde_json::to_writer(&mut *into, line)?;
-    into.push(b'\n');
-    Ok(())
+/// The lines of one row. Behind a line that cannot be read nothing of its row can.
+pub(super) fn read(row: &[u8]) -> impl Iterator<Item = Result<Line, Unread>> {
+    let mut left = row;
+    std::iter::from_fn(move || {
+        let (&kind, mut rest) = left.split_first()?;
+        let line = line(kind, &mut rest);
+        left = if line.is_ok() { rest } else { &[] };
+        Some(line)
+    })
 }
 
-/// The lines of one row.
-pub(super) fn read(row: &[u8]) -> impl Iterator<Item = serde_json::Result<LineRead>> {
-    let lines = row.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(serde_json::from_slice)
+fn line(kind: u8, from: &mut &[u8]) -> Result<Line, Unread> {
+    match kind {
+        INTENT => Ok(Line::Intent(Box::new(Code::take(from)?))),
+        ENDING => {
+            let (request, attempt) = Code::take(from)?;
+            let ending: Option<Ending> = Code::take(from)?;
+            Ok(Line::Ending(request, attempt, ending.map(Box::new)))
+        }
+        DECISION => Ok(Line::Decision(Box::new(Code::take(from)?))),
+        PROGRESS => {
+            let ((request, attempt), (cost, output_tokens)) = Code::take(from)?;
+            Ok(Line::Progress(Progress { request, attempt, cost, output_tokens }))
+        }
+        _ => Err(Unread("line")),
+    }
 }

@@ -1,56 +1,50 @@
-//! The journal's file: rows of lines, and which boots wrote them.
+//! The journal's files: rows of lines, and which boots wrote them.
+//!
+//! One small file says which journal this is and in which form it is written; beside it lie the
+//! segments, `NAME.1`, `NAME.2` and so on, to the last of which rows are appended. Each segment
+//! begins with the state of things, so that older ones can be taken away when all of their rows
+//! are shipped, and only the last one is read at a start.
 
+use super::{
+    code::{self, Code, Unread},
+    frame::{self, Found},
+    segment::Segments,
+};
 use crate::config::Durability;
 use policies::{
     ids::{BootId, JournalId},
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params};
 use std::{
-    cell::Cell,
-    fs,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    cell::RefCell,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use store::entropy;
+use store::{clock, entropy};
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 1), journal BLOB NOT NULL)
-        STRICT;
-    CREATE TABLE IF NOT EXISTS boot (
-        boot BLOB PRIMARY KEY,
-        -- The kernel's own boot id: another one means that the machine went down in between.
-        kernel TEXT NOT NULL,
-        durability TEXT NOT NULL,
-        started INTEGER NOT NULL,
-        -- Rows below this are shipped and hold no open intent.
-        done INTEGER NOT NULL DEFAULT 0,
-        clean INTEGER NOT NULL DEFAULT 0,
-        closed INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE IF NOT EXISTS batch (
-        seq INTEGER PRIMARY KEY,
-        boot BLOB NOT NULL,
-        at INTEGER NOT NULL,
-        lines BLOB NOT NULL
-    ) STRICT;
-";
+/// The form in which rows are written. It changes with any change of a line or a frame.
+pub(super) const VERSION: u32 = 1;
+/// What the first file begins with, before the version and the journal's id.
+const NAME: &str = "penstock-journal";
 
-/// Shipped rows are kept this long, to look back at.
-const KEPT_MILLIS: i64 = 24 * 3_600_000;
-/// Shipped rows are kept up to so many, at most.
-const KEPT_ROWS_MAX: i64 = 200_000;
-/// Rows that one clean-up takes away, at most.
-const CLEANED_ROWS_MAX: i64 = 2_000;
+const ROW: u8 = 1;
+const STATE: u8 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
     #[error("journal `{}`: {cause}", .path.display())]
-    Io { path: PathBuf, cause: std::io::Error },
+    Io { path: PathBuf, cause: io::Error },
     #[error("journal `{}`: another process has it", .0.display())]
     Locked(PathBuf),
-    #[error("journal: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    #[error(
+        "journal `{}`: it is not a journal, or one of another version: start the version that \
+         wrote it and let it drain, or move the file away",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    #[error("journal `{}`: it is damaged: move it away; budgets count what it may hold", .0.display())]
+    Damaged(PathBuf),
     #[error("journal: {0}")]
     Entropy(#[from] entropy::Dry),
 }
@@ -58,13 +52,38 @@ pub enum OpenFault {
 /// An open journal, locked for this process alone.
 pub struct File {
     path: PathBuf,
-    connection: Connection,
     journal: JournalId,
     durability: Durability,
-    /// The number of the next row.
-    next: Cell<i64>,
+    inner: RefCell<Inner>,
     /// Held open: the lock goes when the process goes.
     _lock: fs::File,
+}
+
+struct Inner {
+    segments: Segments,
+    state: State,
+    /// The frame that is being written.
+    frame: Vec<u8>,
+}
+
+/// What holds at one place of the journal, for what follows.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// The number of the next row: never one that was used before, because `done` speaks of them.
+    next: i64,
+    /// Boots that are not closed.
+    boots: Vec<Boot>,
+}
+
+#[derive(Clone, Debug)]
+struct Boot {
+    boot: BootId,
+    /// The kernel's own boot id: another one means that the machine went down in between.
+    kernel: String,
+    power_loss: bool,
+    started: Timestamp,
+    /// Rows below this are shipped and hold no open intent.
+    done: i64,
 }
 
 /// An older boot whose rows are not all known to be shipped.
@@ -76,40 +95,47 @@ pub(super) struct OldBoot {
     pub(super) done: i64,
 }
 
+/// What a boot wrote and is not known to be shipped.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) rows: Vec<(i64, Vec<u8>)>,
+    /// Rows are missing, or cannot be read.
+    pub(super) damaged: bool,
+}
+
 impl File {
+    /// Opens the journal at `path`, or begins one there.
+    ///
+    /// # Errors
+    /// [`OpenFault::Locked`] while another process has it, [`OpenFault::Foreign`] for a file that
+    /// this version did not write.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenFault> {
         let io = |cause| OpenFault::Io { path: path.to_owned(), cause };
         if let Some(folder) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         }
         let lock = lock(path)?;
-        // SQLite gives its side files the mode of this one.
-        drop(private(path).map_err(io)?);
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        let synchronous = match durability {
-            Durability::ProcessCrash => "NORMAL",
-            Durability::PowerLoss => "FULL",
+        let mut segments = Segments::find(path).map_err(io)?;
+        let journal = match fs::read(path) {
+            Ok(bytes) if !bytes.is_empty() || segments.last().is_some() => {
+                read_name(&bytes).ok_or_else(|| OpenFault::Foreign(path.to_owned()))?
+            }
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(io(fault)),
+            // Segments whose name is lost are not written over.
+            Err(_) if segments.last().is_some() => {
+                return Err(OpenFault::Foreign(path.to_owned()));
+            }
+            Ok(_) | Err(_) => {
+                let journal = JournalId::from_bytes(entropy::id()?);
+                write_name(path, journal).map_err(io)?;
+                journal
+            }
         };
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        // Beside the writer: see [`super::checkpoint`].
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.execute_batch(SCHEMA)?;
-        let fresh = entropy::id()?;
-        connection
-            .execute("INSERT OR IGNORE INTO meta (id, journal) VALUES (1, ?1)", params![fresh])?;
-        let journal: [u8; 16] =
-            connection.query_row("SELECT journal FROM meta", [], |row| row.get(0))?;
-        let journal = JournalId::from_bytes(journal);
-        // Never a number that was used before: `done` speaks of numbers.
-        let next = connection.query_row(
-            "SELECT max((SELECT coalesce(max(seq), 0) FROM batch),
-                (SELECT coalesce(max(done), 0) FROM boot)) + 1",
-            [],
-            |row| row.get(0),
-        )?;
-        let (path, next) = (path.to_owned(), Cell::new(next));
-        Ok(Self { path, connection, journal, durability, next, _lock: lock })
+        let state = last_state(&mut segments, journal, path)?;
+        let inner = RefCell::new(Inner { segments, state, frame: Vec::new() });
+        let file = Self { path: path.to_owned(), journal, durability, inner, _lock: lock };
+        file.inner.borrow_mut().start_segment(&file).map_err(io)?;
+        Ok(file)
     }
 
     /// Says whether another process has the journal at `path`, and changes nothing.
@@ -125,98 +151,215 @@ impl File {
         &self.path
     }
 
-    /// Moves the whole log into the file and begins it anew; waits for the disk.
-    pub(super) fn restart_log(&self) -> rusqlite::Result<()> {
-        self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
-    }
-
     pub(super) fn begin(&self, boot: BootId, now: Timestamp) -> Result<(), OpenFault> {
-        let durability = match self.durability {
-            Durability::ProcessCrash => "process-crash",
-            Durability::PowerLoss => "power-loss",
+        let power_loss = match self.durability {
+            Durability::ProcessCrash => false,
+            Durability::PowerLoss => true,
         };
-        self.connection.execute(
-            "INSERT INTO boot (boot, kernel, durability, started) VALUES (?1, ?2, ?3, ?4)",
-            params![boot.as_bytes(), kernel_boot(), durability, now.0],
-        )?;
-        Ok(())
+        self.change(|state| {
+            let (kernel, done) = (kernel_boot(), state.next);
+            state.boots.push(Boot { boot, kernel, power_loss, started: now, done });
+        })
+        .map_err(|cause| OpenFault::Io { path: self.path.clone(), cause })
     }
 
-    pub(super) fn append(
-        &self,
-        boot: BootId,
-        now: Timestamp,
-        lines: &[u8],
-    ) -> rusqlite::Result<i64> {
-        let seq = self.next.get();
-        self.connection
-            .prepare_cached("INSERT INTO batch (seq, boot, at, lines) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![seq, boot.as_bytes(), now.0, lines])?;
-        self.next.set(seq + 1);
+    /// Appends a row, and returns its number.
+    pub(super) fn append(&self, boot: BootId, now: Timestamp, lines: &[u8]) -> io::Result<i64> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.segments.is_full() {
+            inner.start_segment(self)?;
+        }
+        let seq = inner.state.next;
+        let Inner { segments, frame, .. } = &mut *inner;
+        frame::begin(frame);
+        frame.push(ROW);
+        boot.put(frame);
+        (seq, now).put(frame);
+        frame.extend_from_slice(lines);
+        segments.append(frame, self.durability)?;
+        inner.state.next = seq + 1;
         Ok(seq)
     }
 
-    /// Everything below `done` of this boot is shipped; old rows of that kind are taken away.
-    pub(super) fn mark_done(
-        &self,
-        boot: BootId,
-        done: i64,
-        now: Timestamp,
-    ) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE boot SET done = ?2 WHERE boot = ?1")?
-            .execute(params![boot.as_bytes(), done])?;
-        self.connection
-            .prepare_cached(
-                // The oldest rows only: whatever is kept is not looked through each time.
-                "DELETE FROM batch WHERE seq IN
-                    (SELECT seq FROM batch WHERE seq < ?1 ORDER BY seq LIMIT ?4)
-                 AND (at < ?2 OR seq < ?1 - ?3)",
-            )?
-            .execute(params![done, now.0 - KEPT_MILLIS, KEPT_ROWS_MAX, CLEANED_ROWS_MAX])?;
-        Ok(())
+    /// Everything below `done` of this boot is shipped; old segments of that kind go.
+    pub(super) fn mark_done(&self, boot: BootId, done: i64, now: Timestamp) -> io::Result<()> {
+        self.change(|state| {
+            state.boots.iter_mut().filter(|it| it.boot == boot).for_each(|it| it.done = done);
+        })?;
+        let mut inner = self.inner.borrow_mut();
+        let needed = inner.state.boots.iter().map(|boot| boot.done).min();
+        let needed = needed.unwrap_or(inner.state.next);
+        inner.segments.clean(needed, now)
     }
 
     /// Nothing of this boot is open or unshipped, and all of it is on the disk.
-    pub(super) fn mark_clean(&self, boot: BootId) -> rusqlite::Result<()> {
-        self.connection.pragma_update(None, "synchronous", "FULL")?;
-        self.connection
-            .execute("UPDATE boot SET clean = 1, closed = 1 WHERE boot = ?1", [boot.as_bytes()])?;
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;
-        Ok(())
+    pub(super) fn mark_clean(&self, boot: BootId) -> io::Result<()> {
+        self.mark_closed(boot)?;
+        self.inner.borrow().segments.sync()
     }
 
-    pub(super) fn old_boots(&self) -> Result<Vec<OldBoot>, OpenFault> {
+    pub(super) fn mark_closed(&self, boot: BootId) -> io::Result<()> {
+        self.change(|state| state.boots.retain(|it| it.boot != boot))
+    }
+
+    /// Boots that are not closed, the oldest first.
+    pub(super) fn old_boots(&self) -> Vec<OldBoot> {
         let kernel = kernel_boot();
-        let mut select = self.connection.prepare(
-            "SELECT boot, kernel, durability, done FROM boot WHERE closed = 0 ORDER BY started",
-        )?;
-        let boots = select.query_map([], |row| {
-            let (written_under, durability): (String, String) = (row.get(1)?, row.get(2)?);
-            Ok(OldBoot {
-                boot: BootId::from_bytes(row.get(0)?),
-                torn: durability == "process-crash"
-                    && (written_under != kernel || kernel.is_empty()),
-                done: row.get(3)?,
-            })
-        })?;
-        Ok(boots.collect::<Result<_, _>>()?)
+        let inner = self.inner.borrow();
+        let old = inner.state.boots.iter().map(|it| OldBoot {
+            boot: it.boot,
+            torn: !it.power_loss && (it.kernel != kernel || kernel.is_empty()),
+            done: it.done,
+        });
+        old.collect()
     }
 
-    pub(super) fn rows(&self, boot: &OldBoot) -> Result<Vec<(i64, Vec<u8>)>, OpenFault> {
-        let mut select = self
-            .connection
-            .prepare("SELECT seq, lines FROM batch WHERE boot = ?1 AND ?2 <= seq ORDER BY seq")?;
-        let rows = select.query_map(params![boot.boot.as_bytes(), boot.done], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// The rows of `boot` that are not known to be shipped.
+    pub(super) fn rows(&self, boot: &OldBoot) -> Result<Left, OpenFault> {
+        let inner = self.inner.borrow();
+        let (mut left, mut next) = (Left::default(), None);
+        for place in inner.segments.since(boot.done) {
+            let io = |cause| OpenFault::Io { path: place.path(&self.path), cause };
+            let bytes = fs::read(place.path(&self.path)).map_err(io)?;
+            // A gap shows whatever is lost between two segments, or behind the last row of one.
+            left.damaged |= next.is_some_and(|next| next != place.first);
+            let end = walk(&bytes, |content| match content {
+                Content::Row { of, seq, lines } => {
+                    left.damaged |= next.is_some_and(|next| next != seq);
+                    next = Some(seq + 1);
+                    if of == boot.boot && boot.done <= seq {
+                        left.rows.push((seq, lines.to_vec()));
+                    }
+                }
+                Content::State(_, state) => next = next.or(Some(state.next)),
+            });
+            left.damaged |= end == Found::Damaged;
+        }
+        left.damaged |= next.is_some_and(|next| next != inner.state.next);
+        Ok(left)
     }
 
-    pub(super) fn mark_closed(&self, boot: BootId) -> rusqlite::Result<()> {
-        self.connection.execute("UPDATE boot SET closed = 1 WHERE boot = ?1", [boot.as_bytes()])?;
+    fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        let mut inner = self.inner.borrow_mut();
+        let mut state = inner.state.clone();
+        change(&mut state);
+        let Inner { segments, frame, .. } = &mut *inner;
+        write_state(self.journal, &state, frame);
+        segments.append(frame, self.durability)?;
+        inner.state = state;
         Ok(())
     }
+}
+
+impl Inner {
+    fn start_segment(&mut self, file: &File) -> io::Result<()> {
+        write_state(file.journal, &self.state, &mut self.frame);
+        let now = clock::now();
+        self.segments.start(self.state.next, &mut self.frame, file.durability, now)
+    }
+}
+
+/// What a frame holds.
+enum Content<'a> {
+    Row { of: BootId, seq: i64, lines: &'a [u8] },
+    State(JournalId, State),
+}
+
+/// Reads frame after frame, and says how it ended.
+fn walk<'a>(mut bytes: &'a [u8], mut take: impl FnMut(Content<'a>)) -> Found<'a> {
+    loop {
+        match frame::read(bytes) {
+            Found::Frame { content, rest } => match read_content(content) {
+                Some(content) => {
+                    take(content);
+                    bytes = rest;
+                }
+                None => return Found::Damaged,
+            },
+            end @ (Found::End { .. } | Found::Damaged) => return end,
+        }
+    }
+}
+
+fn read_content(content: &[u8]) -> Option<Content<'_>> {
+    let (&kind, mut from) = content.split_first()?;
+    match kind {
+        ROW => {
+            let of = Code::take(&mut from).ok()?;
+            let (seq, _at): (_, Timestamp) = Code::take(&mut from).ok()?;
+            Some(Content::Row { of, seq, lines: from })
+        }
+        STATE => {
+            let (journal, state) = Code::take(&mut from).ok()?;
+            from.is_empty().then_some(Content::State(journal, state))
+        }
+        _ => None,
+    }
+}
+
+fn write_state(journal: JournalId, state: &State, frame: &mut Vec<u8>) {
+    frame::begin(frame);
+    frame.push(STATE);
+    journal.put(frame);
+    state.put(frame);
+}
+
+code::fields! {
+    State { next boots }
+    Boot { boot kernel power_loss started done }
+}
+
+/// The state at the end of the last segment. A segment whose first frame was cut off was never
+/// written to: it goes, and the one before it is the last.
+fn last_state(
+    segments: &mut Segments,
+    journal: JournalId,
+    path: &Path,
+) -> Result<State, OpenFault> {
+    let io = |cause| OpenFault::Io { path: path.to_owned(), cause };
+    while let Some(place) = segments.last() {
+        let bytes = fs::read(place.path(path)).map_err(io)?;
+        let mut state: Option<State> = None;
+        let mut foreign = false;
+        let end = walk(&bytes, |content| match content {
+            Content::Row { seq, .. } => {
+                if let Some(state) = &mut state {
+                    state.next = seq + 1;
+                }
+            }
+            Content::State(of, now) => {
+                foreign |= of != journal;
+                state = Some(now);
+            }
+        });
+        match state {
+            _ if foreign => return Err(OpenFault::Foreign(path.to_owned())),
+            Some(state) => return Ok(state),
+            None if end == Found::Damaged => return Err(OpenFault::Damaged(path.to_owned())),
+            None => segments.drop_last().map_err(io)?,
+        }
+    }
+    Ok(State { next: 1, boots: Vec::new() })
+}
+
+fn read_name(bytes: &[u8]) -> Option<JournalId> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let rest = text.strip_prefix(NAME)?.strip_prefix(' ')?;
+    let (version, journal) = rest.split_once(' ')?;
+    (version.parse() == Ok(VERSION)).then(|| journal.parse().ok()).flatten()
+}
+
+/// The name is there whole, or not at all.
+fn write_name(path: &Path, journal: JournalId) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let file = private(&fresh)?;
+    let text = format!("{NAME} {VERSION} {journal}\n");
+    file.set_len(0)?;
+    file.write_all_at(text.as_bytes(), 0)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
 }
 
 /// The lock of the journal at `path`; it goes when the file is closed.
@@ -231,7 +374,7 @@ fn lock(path: &Path) -> Result<fs::File, OpenFault> {
 }
 
 /// A file that only its owner may read: it tells who asked for what.
-fn private(path: &Path) -> std::io::Result<fs::File> {
+pub(super) fn private(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 

@@ -11,8 +11,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn keep(&mut self, written: Written) {
-        *self.rows.entry(written.0).or_default() += 1;
+    /// `written` must stay until it is released so many times.
+    pub(crate) fn keep(&mut self, written: Written, times: u32) {
+        if 0 < times {
+            *self.rows.entry(written.0).or_default() += times;
+        }
         self.last = self.last.max(written.0);
     }
 

@@ -1,7 +1,8 @@
 //! After a crash: what the older boots in the journal left, brought to the store.
 
 use super::{
-    entry::{self, LineRead},
+    Progress,
+    entry::{self, Line},
     file::{File, OldBoot, OpenFault},
 };
 use crate::shipper::{self, Body, Row};
@@ -11,7 +12,7 @@ use policies::{
     time::Timestamp,
     usage::{Decision, Ending, Outcome, Source, Stamp, Tokens, UsageRecord},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::{Ledger, SHIPMENT_ROWS_MAX};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,7 @@ pub async fn recover(
     now: Timestamp,
 ) -> Result<Recovered, RecoveryFault> {
     let mut total = Recovered::default();
-    for boot in file.old_boots()? {
+    for boot in file.old_boots() {
         let left = Left::read(file, &boot)?;
         let wrong_lines = left.wrong_lines;
         let (rows, indeterminate) = left.end(&boot, now);
@@ -63,7 +64,8 @@ pub async fn recover(
         // What cannot be told may have been spent: the rest of the leases does not go back.
         let complete = !boot.torn && refused == 0 && wrong_lines == 0;
         ledger.close(&boot.boot, complete).await?;
-        file.mark_closed(boot.boot).map_err(OpenFault::from)?;
+        let closed = file.mark_closed(boot.boot);
+        closed.map_err(|cause| OpenFault::Io { path: file.path().to_owned(), cause })?;
         total.refused += refused + wrong_lines;
     }
     Ok(total)
@@ -96,7 +98,12 @@ struct Left {
 impl Left {
     fn read(file: &File, boot: &OldBoot) -> Result<Self, OpenFault> {
         let mut left = Self::default();
-        for (seq, row) in file.rows(boot)? {
+        let found = file.rows(boot)?;
+        if found.damaged {
+            tracing::error!(boot = %boot.boot, "rows of the journal are missing or damaged");
+            left.wrong_lines += 1;
+        }
+        for (seq, row) in found.rows {
             for line in entry::read(&row) {
                 match line {
                     Ok(line) => left.take(line),
@@ -110,16 +117,16 @@ impl Left {
         Ok(left)
     }
 
-    fn take(&mut self, line: LineRead) {
+    fn take(&mut self, line: Line) {
         match line {
-            LineRead::Intent(stamp) => {
+            Line::Intent(stamp) => {
                 self.stamps.insert((stamp.request, stamp.attempt), *stamp);
             }
-            LineRead::Ending { request, attempt, ending } => {
+            Line::Ending(request, attempt, ending) => {
                 self.endings.insert((request, attempt), ending.map(|ending| *ending));
             }
-            LineRead::Decision(decision) => self.decisions.push(*decision),
-            LineRead::Progress { request, attempt, cost, output_tokens } => {
+            Line::Decision(decision) => self.decisions.push(*decision),
+            Line::Progress(Progress { request, attempt, cost, output_tokens }) => {
                 self.progress.insert((request, attempt), (cost, output_tokens));
             }
         }
@@ -138,9 +145,9 @@ impl Left {
                     unknown(&stamp, seen, boot, now)
                 }
             };
-            bodies.push(Body::Record(Box::new(UsageRecord { stamp, part: 0, ending })));
+            bodies.push(Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending })));
         }
-        bodies.extend(self.decisions.into_iter().map(|it| Body::Decision(Box::new(it))));
+        bodies.extend(self.decisions.into_iter().map(|it| Body::Decision(Arc::new(it))));
         let rows = bodies.into_iter().map(|body| Row { body, kept: [None; 2] });
         (rows.collect(), indeterminate)
     }

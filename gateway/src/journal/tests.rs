@@ -167,7 +167,7 @@ async fn a_row_that_the_store_refuses_holds_up_no_other() {
         let chain = if counted == 0 { Vec::new() } else { pots };
         let stamp = Stamp { chain, ..stamp };
         Row {
-            body: Body::Record(Box::new(UsageRecord { stamp, part: 0, ending })),
+            body: Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending })),
             kept: [None; 2],
         }
     };
@@ -193,6 +193,157 @@ async fn a_row_never_gets_a_number_that_was_used_before() {
     drop(file);
     let again = File::open(&path, Durability::ProcessCrash).unwrap();
     assert_eq!(again.append(BOOT, long_after, b"").unwrap(), first + 2);
+}
+
+fn row(file: &File, boot: BootId) -> i64 {
+    file.append(boot, Timestamp(0), &[]).unwrap()
+}
+
+fn of(file: &File) -> (Vec<i64>, bool) {
+    let boots = file.old_boots();
+    let left = file.rows(boots.iter().find(|old| old.boot == BOOT).unwrap()).unwrap();
+    (left.rows.iter().map(|(seq, _)| *seq).collect(), left.damaged)
+}
+
+/// The segments beside `path`, in the order in which they were begun.
+fn segments(path: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.to_string_lossy().contains('-'));
+    files.sort();
+    files
+}
+
+#[test]
+fn rows_of_every_segment_come_back_and_a_write_that_was_cut_off_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::PowerLoss).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    assert_eq!([row(&file, BOOT), row(&file, BOOT)], [1, 2]);
+    drop(file);
+    let file = File::open(&path, Durability::PowerLoss).unwrap();
+    assert_eq!([row(&file, BOOT), row(&file, BOOT)], [3, 4]);
+    drop(file);
+    let cut = std::fs::OpenOptions::new().write(true).open(&segments(&path)[1]).unwrap();
+    cut.set_len(cut.metadata().unwrap().len() - 1).unwrap();
+
+    let file = File::open(&path, Durability::PowerLoss).unwrap();
+    assert_eq!(of(&file), (vec![1, 2, 3], false));
+    assert_eq!(row(&file, BOOT), 4, "nobody was told of the one that was cut off");
+    drop(file);
+    assert_eq!(of(&File::open(&path, Durability::PowerLoss).unwrap()), (vec![1, 2, 3, 4], false));
+}
+
+#[test]
+fn rows_that_are_gone_or_changed_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    (0..3).for_each(|_| drop(row(&file, BOOT)));
+    drop(file);
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    row(&file, BOOT);
+    drop(file);
+    let first = segments(&path).remove(0);
+    let whole = std::fs::read(&first).unwrap();
+
+    let shorter = &whole[..whole.len() - 40];
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    for damaged in [shorter, &changed] {
+        std::fs::write(&first, damaged).unwrap();
+        assert!(of(&File::open(&path, Durability::ProcessCrash).unwrap()).1);
+    }
+    std::fs::write(&first, &whole).unwrap();
+    assert!(!of(&File::open(&path, Durability::ProcessCrash).unwrap()).1);
+}
+
+#[test]
+fn segments_go_when_their_rows_are_shipped_and_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    row(&file, BOOT);
+    drop(file);
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    let last = row(&file, BOOT);
+    let (soon, later) = (store::clock::now(), store::clock::now().plus_millis(48 * 3_600_000));
+
+    file.mark_done(BOOT, last, soon).unwrap();
+    assert_eq!(segments(&path).len(), 2, "young");
+    file.mark_done(BOOT, last - 1, later).unwrap();
+    assert_eq!(segments(&path).len(), 2, "not shipped");
+    file.mark_done(BOOT, last, later).unwrap();
+    assert_eq!(segments(&path).len(), 1);
+    assert_eq!(of(&file), (vec![last], false));
+}
+
+#[test]
+fn what_another_version_wrote_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    drop(File::open(&path, Durability::ProcessCrash).unwrap());
+    let name = std::fs::read_to_string(&path).unwrap();
+    let others = [name.replace(" 1 ", " 2 "), "SQLite format 3\0".to_owned(), String::new()];
+
+    for other in others {
+        std::fs::write(&path, &other).unwrap();
+        let refused = File::open(&path, Durability::ProcessCrash).err().unwrap();
+        assert!(matches!(refused, OpenFault::Foreign(_)), "{other:?}: {refused}");
+    }
+    std::fs::write(&path, &name).unwrap();
+    assert!(File::open(&path, Durability::ProcessCrash).is_ok());
+}
+
+#[test]
+fn every_line_comes_back_as_it_was_written() {
+    let decision = Decision {
+        org: ORG,
+        request: RequestId::from_bytes([1; 16]),
+        at: Timestamp(-1),
+        project: ProjectId::from_bytes([3; 16]),
+        principal: Principal::ServiceAccount(policies::ids::ServiceAccountId::from_bytes([9; 16])),
+        key: KeyId::from_bytes([5; 16]),
+        surface: Surface::Embeddings,
+        model: "m\u{e9}".to_owned(),
+        verdict: policies::usage::Verdict::Refused,
+        refusal: Some("policy_denied".to_owned()),
+        flow: policies::data::Flow {
+            caller: Some(policies::data::Level::Restricted),
+            labels: ["pci".to_owned()].into(),
+            ..policies::data::Flow::new(policies::data::Level::Internal)
+        },
+        candidates: vec![(DeploymentId::from_bytes([6; 16]), "admissible".to_owned())],
+        masked: vec!["pci".to_owned()],
+        revision: Revision(u64::MAX),
+    };
+    let stamp = Stamp {
+        tags: BTreeMap::from([("run".to_owned(), "42".to_owned())]),
+        chain: vec![policies::budget::Pot {
+            budget: policies::ids::BudgetId::from_bytes([8; 16]),
+            span: policies::time::Span::LIFETIME,
+        }],
+        hold: NanoUsd(i64::MIN),
+        ..Arc::unwrap_or_clone(stamp(1))
+    };
+    let intent = Some(Intent { stamp: Arc::new(stamp.clone()) });
+    let mut row = Vec::new();
+    let entry = Entry { decision: Some(Box::new(decision.clone())), intent, ..Entry::default() };
+    entry::write(&entry, &mut row);
+    let whole = row.len();
+
+    let lines: Result<Vec<_>, _> = entry::read(&row).collect();
+    let [entry::Line::Decision(told), entry::Line::Intent(sent)] = &lines.unwrap()[..] else {
+        panic!("two lines")
+    };
+    assert_eq!((&**told, &**sent), (&decision, &stamp));
+    for cut in 1..whole {
+        let lines: Vec<_> = entry::read(&row[..cut]).collect();
+        assert!(lines.last().unwrap().is_err() || lines.len() == 1, "{cut}");
+    }
 }
 
 #[test]

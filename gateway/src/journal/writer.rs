@@ -1,9 +1,12 @@
 //! The journal's one writer: a thread that commits whatever has come, again and again.
 
 use super::{
-    Entry, File, Intent, OpenFault, Place, Progress, Unwritten, checkpoint::Checkpoint, entry,
+    Closing, Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry,
 };
-use crate::shipper::{Body, Outbox, Row};
+use crate::{
+    purse::{Hold, Seat},
+    shipper::{Batch, Body, Outbox, Row},
+};
 use policies::{
     ids::{BootId, RequestId},
     money::NanoUsd,
@@ -11,6 +14,7 @@ use policies::{
 };
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -81,18 +85,16 @@ impl Journal {
         let (messages, incoming) = sync_channel(places.saturating_mul(3).saturating_add(1));
         let (progress, marks) = sync_channel(PROGRESS_MARKS_MAX);
         let failing = Arc::new(AtomicBool::new(false));
-        let checkpoint = Checkpoint::start(file.path())
-            .map_err(|cause| OpenFault::Io { path: file.path().to_owned(), cause })?;
-        let lines = Vec::new();
         let writer = Writer {
             file,
-            checkpoint,
             boot,
             incoming,
             marks,
             outbox,
             failing: Arc::clone(&failing),
-            lines,
+            lines: Vec::new(),
+            batch: Batch::default(),
+            told: Vec::new(),
             last_group: 0,
             open: HashMap::new(),
             done: 0,
@@ -201,13 +203,16 @@ impl Journal {
 
 struct Writer {
     file: File,
-    checkpoint: Checkpoint,
     boot: BootId,
     incoming: Receiver<Message>,
     marks: Receiver<Progress>,
     outbox: Arc<Outbox>,
     failing: Arc<AtomicBool>,
     lines: Vec<u8>,
+    /// What the commit under way brings to the outbox.
+    batch: Batch,
+    /// Who is to be told of it.
+    told: Vec<Told>,
     /// Messages of the last commit.
     last_group: usize,
     /// Where the intents lie that have no ending yet.
@@ -263,82 +268,74 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), CommitFault> {
+    fn commit(&mut self, waiting: &mut Vec<Waiting>) -> io::Result<()> {
         self.last_group = waiting.len();
         while !waiting.is_empty() {
             let mut taken = 0;
             self.lines.clear();
             for next in waiting.iter() {
-                entry::write(&next.entry, &mut self.lines)?;
+                entry::write(&next.entry, &mut self.lines);
                 taken += 1;
                 if COMMIT_BYTES_SOFT_MAX < self.lines.len() {
                     break;
                 }
             }
-            self.add_progress()?;
-            let seq = self.file.append(self.boot, clock::now(), &self.lines)?;
-            self.checkpoint.appended(self.lines.len());
-            for next in waiting.drain(..taken) {
-                let Waiting { entry, done } = next;
-                self.committed(entry, Written(seq));
-                if let Some(done) = done {
-                    // A caller that has gone does not wait for it.
-                    let _ = done.send(Ok(Written(seq)));
-                }
+            self.add_progress();
+            let written = Written(self.file.append(self.boot, clock::now(), &self.lines)?);
+            for Waiting { entry, done } in waiting.drain(..taken) {
+                let (ended, given_back) = self.committed(entry, written);
+                self.told.push(Told { ended, given_back, done });
             }
+            self.outbox.add(written, &mut self.batch);
+            self.told.drain(..).for_each(|told| told.tell(written));
         }
         self.lines.clear();
-        self.add_progress()?;
+        self.add_progress();
         if !self.lines.is_empty() {
             self.file.append(self.boot, clock::now(), &self.lines)?;
         }
         Ok(())
     }
 
-    fn add_progress(&mut self) -> serde_json::Result<()> {
+    fn add_progress(&mut self) {
         while let Ok(progress) = self.marks.try_recv() {
-            entry::write_progress(&progress, &mut self.lines)?;
+            entry::write_progress(&progress, &mut self.lines);
         }
-        Ok(())
     }
 
-    /// What follows from a committed entry: surplus goes back, rows go to the store.
-    fn committed(&mut self, entry: Entry, written: Written) {
-        let Entry { closing, decision, intent, place: _given_back } = entry;
-        let closed = closing.as_ref().map(|closing| key(&closing.stamp));
-        let opened = closed.and_then(|attempt| self.open.remove(&attempt));
+    /// Notes what follows from a committed entry: rows go to the store, surplus goes back.
+    fn committed(&mut self, entry: Entry, written: Written) -> (Option<Ended>, Option<Place>) {
+        let Entry { closing, decision, intent, place } = entry;
+        let opened = closing.as_ref().and_then(|closing| self.open.remove(&key(&closing.stamp)));
         if let Some(Intent { stamp }) = intent {
-            self.outbox.keep(written);
+            self.batch.kept += 1;
             self.open.insert(key(&stamp), written);
         }
         if let Some(decision) = decision {
-            self.outbox.keep(written);
-            self.outbox.push(Row { body: Body::Decision(decision), kept: [Some(written), None] });
+            self.batch.kept += 1;
+            let body = Body::Decision(Arc::from(decision));
+            self.batch.rows.push(Row { body, kept: [Some(written), None] });
         }
-        let Some(closing) = closing else { return };
-        let tokens = closing.ending.as_ref().map_or(0, |ending| ending.tokens.total());
-        let counted = closing.ending.as_ref().map_or(NanoUsd::ZERO, |ending| ending.counted);
-        match closing.ending {
+        (closing.map(|closing| self.closed(closing, opened, written)), place)
+    }
+
+    fn closed(&mut self, closing: Closing, opened: Option<Written>, written: Written) -> Ended {
+        let Closing { stamp, ending, hold, seats, place } = closing;
+        let tokens = ending.as_ref().map_or(0, |ending| ending.tokens.total());
+        let counted = ending.as_ref().map_or(NanoUsd::ZERO, |ending| ending.counted);
+        match ending {
             Some(ending) => {
-                self.outbox.keep(written);
-                let stamp = Arc::unwrap_or_clone(closing.stamp);
-                let record = Box::new(UsageRecord { stamp, part: 0, ending });
-                self.outbox.push(Row { body: Body::Record(record), kept: [opened, Some(written)] });
+                self.batch.kept += 1;
+                let stamp = Arc::unwrap_or_clone(stamp);
+                let body = Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending }));
+                self.batch.rows.push(Row { body, kept: [opened, Some(written)] });
             }
-            None => opened.into_iter().for_each(|opened| self.outbox.release(opened)),
+            None => self.batch.released.extend(opened),
         }
-        closing.hold.settle(counted);
-        for seat in closing.seats {
-            seat.leave(tokens);
-        }
+        Ended { hold, counted, seats, tokens, _place: place }
     }
 
     fn clean(&mut self) {
-        if self.checkpoint.is_behind()
-            && let Err(fault) = self.file.restart_log()
-        {
-            tracing::warn!(%fault, "the journal's log could not be begun anew");
-        }
         let Some(done) = self.outbox.done() else { return };
         if done <= self.done {
             return;
@@ -362,12 +359,35 @@ fn key(stamp: &Stamp) -> (RequestId, u32) {
     (stamp.request, stamp.attempt)
 }
 
-#[derive(Debug, thiserror::Error)]
-enum CommitFault {
-    #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
+/// Someone whose entry is committed.
+struct Told {
+    ended: Option<Ended>,
+    given_back: Option<Place>,
+    done: Option<oneshot::Sender<Result<Written, Unwritten>>>,
+}
+
+/// An attempt that has ended: what it keeps until its record is on its way.
+struct Ended {
+    hold: Hold,
+    counted: NanoUsd,
+    seats: Vec<Seat>,
+    tokens: i64,
+    _place: Option<Place>,
+}
+
+impl Told {
+    fn tell(self, written: Written) {
+        let Self { ended, given_back, done } = self;
+        if let Some(Ended { hold, counted, seats, tokens, _place }) = ended {
+            hold.settle(counted);
+            seats.into_iter().for_each(|seat| seat.leave(tokens));
+        }
+        drop(given_back);
+        if let Some(done) = done {
+            // A caller that has gone does not wait for it.
+            let _ = done.send(Ok(written));
+        }
+    }
 }
 
 /// Endings stay until they can be written; what has not begun is told that it must not begin.

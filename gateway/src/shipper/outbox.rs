@@ -7,7 +7,7 @@ use policies::{
 };
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -28,8 +28,18 @@ pub struct Row {
 }
 
 pub enum Body {
-    Record(Box<UsageRecord>),
-    Decision(Box<Decision>),
+    Record(Arc<UsageRecord>),
+    Decision(Arc<Decision>),
+}
+
+/// What one commit brings.
+#[derive(Default)]
+pub struct Batch {
+    pub rows: Vec<Row>,
+    /// How often the journal's row must be released before it may go.
+    pub kept: u32,
+    /// Rows of the journal to be released once more.
+    pub released: Vec<Written>,
 }
 
 impl Row {
@@ -68,25 +78,30 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The row of the journal must stay until it is released as often as it was kept.
-    pub fn keep(&self, written: Written) {
-        self.inner().kept.keep(written);
-    }
-
-    pub fn release(&self, written: Written) {
-        self.inner().kept.release(written);
-    }
-
-    pub fn push(&self, row: Row) {
+    /// Takes what the commit of `written` brought, and leaves `batch` empty.
+    pub fn add(&self, written: Written, batch: &mut Batch) {
+        let count = batch.rows.len();
         let mut inner = self.inner();
-        inner.rows.push(row);
-        self.pushed.fetch_add(1, Ordering::AcqRel);
-        let waiting = inner.rows.len();
+        inner.kept.keep(written, batch.kept);
+        batch.released.drain(..).for_each(|released| inner.kept.release(released));
+        let before = inner.rows.len();
+        inner.rows.append(&mut batch.rows);
+        self.pushed.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::AcqRel);
         drop(inner);
-        if waiting == 1 {
+        batch.kept = 0;
+        if before == 0 && 0 < count {
             self.ready.notify_one();
-        } else if waiting == GATHER_ROWS {
+        }
+        if before < GATHER_ROWS && GATHER_ROWS <= before + count {
             self.wanted.notify_one();
+        }
+    }
+
+    /// These rows are in the store.
+    pub fn release<'a>(&self, rows: impl IntoIterator<Item = &'a Row>) {
+        let mut inner = self.inner();
+        for written in rows.into_iter().flat_map(|row| row.kept.iter().flatten()) {
+            inner.kept.release(*written);
         }
     }
 
