@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod calendar;
+pub mod edit;
 pub mod export_config;
 pub mod export_usage;
 pub mod orgs;

@@ -1,8 +1,22 @@
 //! The admin listener, asked in process.
 
 use super::*;
-use axum::{body::Body, http::Request};
-use tower::ServiceExt;
+use crate::{
+    failure::Face,
+    probe::{Probe, Readiness},
+    services::Services,
+    table,
+};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use policies::{
+    permission::Permission,
+    route::{Audit, Meter, Method},
+};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use store::model::Model;
 
 struct Fixed(Readiness);
 
@@ -16,7 +30,8 @@ const READY: Readiness = Readiness { store: true, journal: true, snapshot: true,
 
 async fn ask(readiness: Readiness, method: &str, path: &str) -> (StatusCode, String, String) {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    let answer = router(Arc::new(Fixed(readiness))).oneshot(request).await.unwrap();
+    let services = Arc::new(Services::new(Arc::new(Model::default()), Arc::new(Fixed(readiness))));
+    let answer = gate::serve(&services, IpAddr::from([127, 0, 0, 1]), request).await;
     let status = answer.status();
     let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
     let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
@@ -75,16 +90,41 @@ async fn what_is_not_there_is_a_problem_document() {
         assert_eq!(got.as_u16(), status, "{path}");
         assert_eq!(kind, "application/problem+json");
         let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(problem["type"], "about:blank");
         assert_eq!(problem["status"], status);
         assert!(!body.contains("script"), "{body}");
     }
 }
 
 #[test]
-fn every_route_is_open_and_free_because_it_holds_nothing_of_a_tenant() {
-    for route in ROUTES {
-        assert_eq!(route.permission, Permission::Public, "{}", route.path);
-        assert_eq!((route.meter, route.audit), (Meter::Free, Audit::None));
+fn open_routes_hold_nothing_of_a_tenant_and_all_others_need_a_permission() {
+    for row in table::rows().filter(|row| row.permission == Permission::Public) {
+        assert_eq!((row.meter, row.audit), (Meter::Free, Audit::None), "{}", row.path);
+    }
+    for row in table::rows().filter(|row| row.permission != Permission::Public) {
+        let changes = row.method != Method::Get;
+        assert_eq!(row.audit == Audit::Change, changes, "{} {}", row.method.word(), row.path);
+    }
+}
+
+#[test]
+fn no_two_rows_are_the_same_and_each_says_what_it_does() {
+    let mut seen = HashSet::new();
+    for row in table::rows() {
+        assert!(seen.insert((row.method.word(), row.path)), "{}", row.path);
+        assert!(!row.handler.summary.is_empty(), "{}", row.path);
+        assert_eq!(row.handler.face, table::face_of(row.path), "{}", row.path);
+    }
+    assert!(seen.contains(&("GET", "/healthz")));
+    assert_ne!(Face::Openai, Face::Scim);
+}
+
+#[tokio::test]
+async fn whoever_shows_no_good_credential_learns_nothing() {
+    for row in table::rows().filter(|row| row.permission != Permission::Public) {
+        let path = row.path.replace("{id}", "proj_00000000000000000000000000000001");
+        let (status, _, body) = ask(READY, row.method.word(), &path).await;
+
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{}", row.path);
+        assert!(!body.contains("proj_"), "{body}");
     }
 }

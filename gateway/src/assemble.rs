@@ -13,7 +13,10 @@ use crate::{
     snapshot::Snapshot,
     upstream::Upstream,
 };
-use admin::probe::{Probe, Readiness};
+use admin::{
+    probe::{Probe, Readiness},
+    services::Services,
+};
 use anyhow::Context;
 use hyper::service::service_fn;
 use policies::{data::detect::Detectors, ids::BootId};
@@ -88,7 +91,7 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     });
 
     let (background, stop) = (TaskTracker::new(), CancellationToken::new());
-    let directory: Arc<dyn Directory> = store;
+    let directory: Arc<dyn Directory> = Arc::clone(&store) as Arc<dyn Directory>;
     let poll = config::millis(config.snapshot.poll_millis);
     let watching = stop.clone();
     let drain = CancellationToken::new();
@@ -99,10 +102,11 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let shipping = Arc::clone(&ledger);
     background.spawn(async move { shipper.run(shipping, watching).await });
     background.spawn(keep_house(Arc::clone(&app), drain.clone()));
-    listen(config, app, Parts { ledger, background, stop, drain }).await
+    listen(config, app, Parts { store, ledger, background, stop, drain }).await
 }
 
 struct Parts {
+    store: Arc<dyn Store>,
     ledger: Arc<dyn Ledger>,
     background: TaskTracker,
     stop: CancellationToken,
@@ -110,7 +114,7 @@ struct Parts {
 }
 
 async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<Gateway> {
-    let Parts { ledger, background, stop, drain } = parts;
+    let Parts { store, ledger, background, stop, drain } = parts;
     let bind = async |address: SocketAddr, what: &str| {
         TcpListener::bind(address).await.with_context(|| format!("{what} listener on {address}"))
     };
@@ -119,13 +123,24 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
     let (client, admin) = (client_listener.local_addr()?, admin_listener.local_addr()?);
     let deadline = config::millis(config.edge.drain_millis);
 
+    let probe: Arc<dyn Probe> = Arc::new(Ready { app: Arc::clone(&app), drain: drain.clone() });
+    let services = Arc::new(Services::new(store, probe));
+    let also = config.admin.also_on_client_listener.then(|| Arc::clone(&services));
     let make = {
         let app = Arc::clone(&app);
         move |address: SocketAddr| {
-            let app = Arc::clone(&app);
+            let (app, also) = (Arc::clone(&app), also.clone());
             service_fn(move |request| {
-                let app = Arc::clone(&app);
-                async move { Ok::<_, Infallible>(edge::serve(app, address, request).await) }
+                let (app, also) = (Arc::clone(&app), also.clone());
+                async move {
+                    let answer = match also {
+                        Some(services) if edge::is_administration(&request) => {
+                            edge::administer(&services, address, request).await
+                        }
+                        Some(_) | None => edge::serve(app, address, request).await,
+                    };
+                    Ok::<_, Infallible>(answer)
+                }
             })
         }
     };
@@ -137,9 +152,16 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
         deadline,
     ));
 
-    let probe: Arc<dyn Probe> = Arc::new(Ready { app: Arc::clone(&app), drain: drain.clone() });
-    let router = hyper_util::service::TowerToHyperService::new(admin::router(probe));
-    let make = move |_address: SocketAddr| router.clone();
+    let make = move |address: SocketAddr| {
+        let services = Arc::clone(&services);
+        service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let services = Arc::clone(&services);
+            async move {
+                let answer = admin::gate::serve(&services, address.ip(), request).await;
+                Ok::<_, Infallible>(answer)
+            }
+        })
+    };
     // The admin listener outlives the client's, so that readiness can be asked while it drains.
     let admin_listener = background.spawn(listener::serve(
         admin_listener,

@@ -15,7 +15,7 @@ pub const DEFAULTS: &str = include_str!("defaults.toml");
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub client: Listener,
-    pub admin: Listener,
+    pub admin: Admin,
     pub store: Store,
     pub journal: Journal,
     pub edge: Edge,
@@ -29,6 +29,13 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub also_on_client_listener: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

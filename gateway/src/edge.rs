@@ -15,13 +15,16 @@ use crate::{
     app::App,
     pipeline::{self, Arrival},
 };
+use admin::services::Services;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use policies::{
     ids::RequestId,
+    permission::Permission,
     refusal::Refusal,
-    route::{self, Audit, Meter, Permission, Route},
+    route::{self, Audit, Meter, Route},
     usage::Surface,
 };
 use std::{
@@ -143,18 +146,34 @@ pub async fn serve(
     answer
 }
 
+/// Whether a request of the client listener is for the part of the administration API that stock
+/// SDKs know.
+pub fn is_administration<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/v1/organization")
+        || request.uri().path().starts_with("/v1/projects/")
+}
+
+/// Answers a request of the client listener as the admin listener would.
+pub async fn administer(
+    services: &Arc<Services>,
+    address: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<EdgeBody> {
+    let answer = admin::gate::serve(services, address.ip(), request).await;
+    let (head, body) = answer.into_parts();
+    // Written by us a moment ago: it is whole, and in memory.
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    Response::from_parts(head, EdgeBody::whole(body))
+}
+
 fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let mut allowed = None;
     for route in ROUTES {
         let Some(values) = route::matches(route.path, path) else { continue };
-        let (word, same) = match route.method {
-            route::Method::Get => ("GET", method == Method::GET),
-            route::Method::Post => ("POST", method == Method::POST),
-        };
-        if same {
+        if method.as_str() == route.method.word() {
             return Found::Route(route, values);
         }
-        allowed = Some(word);
+        allowed = Some(route.method.word());
     }
     allowed.map_or(Found::Nothing, Found::WrongMethod)
 }

@@ -16,17 +16,23 @@ mod yaml;
 
 pub use self::{
     diff::Counts,
-    issue::{Issued, fingerprint},
+    issue::{Issued, fingerprint, fingerprint_of, secret_of},
     mistake::{Located, Place},
     read::{Documents, read},
     source::{DOCUMENTS_MAX, FILE_BYTES_MAX, File},
 };
 
+pub(crate) use self::merge::{rename, set_org};
+
 use self::{diff::Difference, merge::Merged};
-use crate::service::orgs;
+use crate::service::{edit, orgs};
 use policies::{document::Document, ids::OrgId};
 use std::fmt;
-use store::{Change, Committed, Directory, Fault, Registry};
+use store::{
+    Change, Committed, Directory, Fault, Registry,
+    audit::{Act, Actor, ActorKind, Outcome},
+    clock,
+};
 
 /// What becomes of objects that the files do not mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +114,10 @@ impl Plan {
     /// Keys whose secret the commit will make.
     pub fn keys_to_issue(&self) -> usize {
         let objects = self.orgs.iter().flat_map(|org| &org.merged.after);
-        let bare =
-            |document: &Document| matches!(document, Document::Key(key) if key.sha256.is_none());
+        let bare = |document: &Document| {
+            matches!(document, Document::Key(key) if key.sha256.is_none())
+                || matches!(document, Document::AdminKey(key) if key.sha256.is_none())
+        };
         objects.filter(|object| bare(&object.document)).count()
     }
 
@@ -138,6 +146,26 @@ impl Plan {
     }
 }
 
+/// What the audit rows of an applied file have in common. Whoever may run the command may change
+/// everything.
+fn by_file() -> Act {
+    let name = "penstock apply".to_owned();
+    Act {
+        at: clock::now(),
+        actor: Actor { kind: ActorKind::File, id: String::new(), name },
+        address: None,
+        action: String::new(),
+        outcome: Outcome::Done,
+        target: None,
+        before: None,
+        after: None,
+        reason: None,
+        request: None,
+        via: "apply".to_owned(),
+        revision: None,
+    }
+}
+
 fn name_of(names: &[(OrgId, String)], org: OrgId) -> String {
     let found = names.iter().find(|(id, _)| *id == org);
     found.map_or_else(|| org.to_string(), |(_, name)| name.clone())
@@ -146,16 +174,13 @@ fn name_of(names: &[(OrgId, String)], org: OrgId) -> String {
 fn change(merged: Merged, issued: &mut Vec<Issued>) -> Result<Change, Failure> {
     let Merged { org, name, from, before, mut after } = merged;
     for object in &mut after {
-        if let Document::Key(key) = &mut object.document
-            && key.sha256.is_none()
-        {
-            issued.push(issue::issue(&name, object.id, key)?);
-        }
+        issued.extend(issue::issue(&name, object.id, &mut object.document)?);
     }
     let remove = before.iter().map(|object| object.id);
     let remove = remove.filter(|id| after.iter().all(|object| object.id != *id)).collect();
+    let acts = edit::between(&by_file(), &before, &after);
     let put = after.into_iter().filter(|object| !before.contains(object)).collect();
-    Ok(Change { org, from, put, remove })
+    Ok(Change { org, from, put, remove, acts })
 }
 
 impl fmt::Display for Plan {

@@ -27,11 +27,11 @@ pub fn export_config(settings: &Settings, ids: Ids) -> String {
 fn write_org(text: &mut String, settings: &Settings, ids: Ids) -> fmt::Result {
     let name = orgs::name(settings);
     writeln!(text, "# Settings of the org {} at revision {}.", quoted(name), settings.revision)?;
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().filter(|kind| kind.is_declared()) {
         let objects = settings.objects.iter().filter(|object| object.document.kind() == *kind);
         for object in objects {
             writeln!(text, "---")?;
-            if *kind == Kind::Key {
+            if matches!(kind, Kind::Key | Kind::AdminKey) {
                 writeln!(
                     text,
                     "# Its secret is not here: applied to another store, it gets a new"
@@ -41,9 +41,7 @@ fn write_org(text: &mut String, settings: &Settings, ids: Ids) -> fmt::Result {
             let mut document = object.document.clone();
             let id = kind.id_text(object.id);
             document.set_id((ids == Ids::Pinned).then_some(id));
-            if let Document::Key(key) = &mut document {
-                key.sha256 = None;
-            }
+            document.strip_secrets();
             write_document(text, &document)?;
         }
     }

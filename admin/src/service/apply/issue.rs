@@ -2,12 +2,12 @@
 
 use aws_lc_rs::digest;
 use policies::{
-    document,
+    document::Document,
     ids::KeyId,
-    key::{KEY_RANDOM_BYTES, key_text},
+    key::{KEY_RANDOM_BYTES, admin_key_text, key_text},
 };
 use std::fmt;
-use store::entropy;
+use store::entropy::{self, Dry};
 
 /// A key that was just made. Its secret is here and nowhere else; the store has only its hash.
 pub struct Issued {
@@ -34,22 +34,44 @@ impl fmt::Debug for Issued {
 /// The SHA-256 of a key's whole text: what the store knows of it. A key has 256 bits of chance,
 /// so a slow hash would protect nothing more.
 pub fn fingerprint(secret: &str) -> [u8; 32] {
+    fingerprint_of(secret.as_bytes())
+}
+
+/// The SHA-256 of any bytes.
+pub fn fingerprint_of(bytes: &[u8]) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, bytes);
     let mut bytes = [0; 32];
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
     for (byte, of_hash) in bytes.iter_mut().zip(hash.as_ref()) {
         *byte = *of_hash;
     }
     bytes
 }
 
+/// A new secret and its hash.
+pub fn secret_of(text: fn(&[u8; KEY_RANDOM_BYTES]) -> String) -> Result<(String, String), Dry> {
+    let mut random = [0; KEY_RANDOM_BYTES];
+    entropy::fill(&mut random)?;
+    let secret = text(&random);
+    let sha256 = hex::encode(fingerprint(&secret));
+    Ok((secret, sha256))
+}
+
+/// Makes the secret of a key, of either kind, that has none yet.
 pub(super) fn issue(
     org: &str,
     id: [u8; 16],
-    key: &mut document::Key,
-) -> Result<Issued, entropy::Dry> {
-    let mut random = [0; KEY_RANDOM_BYTES];
-    entropy::fill(&mut random)?;
-    let secret = key_text(&random);
-    key.sha256 = Some(hex::encode(fingerprint(&secret)));
-    Ok(Issued { org: org.to_owned(), key: key.name.clone(), id: KeyId::from_bytes(id), secret })
+    document: &mut Document,
+) -> Result<Option<Issued>, Dry> {
+    let (name, sha256, text): (_, _, fn(&_) -> _) = match document {
+        Document::Key(key) => (&key.name, &mut key.sha256, key_text),
+        Document::AdminKey(key) => (&key.name, &mut key.sha256, admin_key_text),
+        _ => return Ok(None),
+    };
+    if sha256.is_some() {
+        return Ok(None);
+    }
+    let (secret, hash) = secret_of(text)?;
+    *sha256 = Some(hash);
+    let (org, key, id) = (org.to_owned(), name.clone(), KeyId::from_bytes(id));
+    Ok(Some(Issued { org, key, id, secret }))
 }

@@ -166,8 +166,8 @@ impl<'a> Merging<'a> {
         };
         self.taken.insert(id, (org, kind));
         let mut object = object(id, at);
-        if let Document::Key(key) = &mut object.document {
-            key.sha256 = self.hash_of(org, id);
+        if let Some(stored) = self.objects_of(org).iter().find(|stored| stored.id == id) {
+            object.document.keep_secrets_of(&stored.document);
         }
         self.draft(org).put.push(object);
         Ok(())
@@ -183,12 +183,6 @@ impl<'a> Merging<'a> {
         let same = |it: &&Object| it.document.kind() == kind && it.document.name() == name;
         let found = self.objects_of(org).iter().find(same).map(|object| object.id);
         found.filter(|id| !self.pinned.contains(id))
-    }
-
-    fn hash_of(&self, org: OrgId, id: [u8; 16]) -> Option<String> {
-        let object = self.objects_of(org).iter().find(|object| object.id == id)?;
-        let Document::Key(key) = &object.document else { return None };
-        key.sha256.clone()
     }
 
     fn draft(&mut self, org: OrgId) -> &mut Draft<'a> {
@@ -227,7 +221,8 @@ impl Draft<'_> {
         let renames = renames(&before, &self.put);
         let mut after = self.put;
         for object in &before {
-            let kept = absent == Absent::Kept || object.document.kind() == Kind::Org;
+            let kind = object.document.kind();
+            let kept = absent == Absent::Kept || kind == Kind::Org || !kind.is_declared();
             if kept && !put.contains(&object.id) {
                 let mut object = object.clone();
                 follow(&mut object.document, &renames);
@@ -260,6 +255,14 @@ fn renames(before: &[Object], put: &[Object]) -> HashMap<(Kind, String), String>
     renamed.collect()
 }
 
+/// References to the object of this kind and old name follow it to its new one.
+pub(crate) fn rename(objects: &mut [Object], kind: Kind, old: &str, new: &str) {
+    let renames = HashMap::from([((kind, old.to_owned()), new.to_owned())]);
+    for object in objects {
+        follow(&mut object.document, &renames);
+    }
+}
+
 fn follow(document: &mut Document, renames: &HashMap<(Kind, String), String>) {
     for (_field, kind, name) in document.references() {
         if let Some(new) = renames.get(&(kind, name.clone())) {
@@ -268,7 +271,8 @@ fn follow(document: &mut Document, renames: &HashMap<(Kind, String), String>) {
     }
 }
 
-fn set_org(document: &mut Document, name: &str) {
+/// Writes the org's name into a document of it.
+pub(crate) fn set_org(document: &mut Document, name: &str) {
     let org = match document {
         // An org's name is its own; it was set by the file or was there before.
         Document::Org(_) => return,
@@ -286,6 +290,12 @@ fn set_org(document: &mut Document, name: &str) {
         Document::Limit(it) => &mut it.org,
         Document::Budget(it) => &mut it.org,
         Document::Policy(it) => &mut it.org,
+        Document::Role(it) => &mut it.org,
+        Document::IdentityProvider(it) => &mut it.org,
+        Document::WorkloadIdentity(it) => &mut it.org,
+        Document::AdminKey(it) => &mut it.org,
+        Document::Invite(it) => &mut it.org,
+        Document::LimitRequest(it) => &mut it.org,
     };
     if org != name {
         name.clone_into(org);

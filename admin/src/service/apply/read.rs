@@ -159,8 +159,9 @@ fn kind_of(tree: &Tree, report: &mut Report) -> Option<Kind> {
         report.fault("kind", line, "is missing");
         return None;
     };
-    let titles: Vec<String> = Kind::ALL.iter().map(|kind| schema::title(*kind)).collect();
-    let kind = Kind::ALL.iter().copied().find(|kind| schema::title(*kind) == word);
+    let declared = || Kind::ALL.iter().copied().filter(|kind| kind.is_declared());
+    let titles: Vec<String> = declared().map(schema::title).collect();
+    let kind = declared().find(|kind| schema::title(*kind) == word);
     if kind.is_none() {
         let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
         report.fault("kind", line, format!("`{word}`: {}", unknown("kind", word, &titles)));

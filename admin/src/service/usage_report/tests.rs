@@ -4,10 +4,11 @@ use super::*;
 use async_trait::async_trait;
 use policies::{
     budget::{Balance, Pot},
-    document::{Budget, Object, Org, Project},
+    document::Object,
     ids::{BootId, JournalId, OrgId, ProjectId, RequestId, Revision},
     usage::{Decision, Tokens, UsageRecord},
 };
+use serde_json::json;
 use store::{Cursor, PotState, Shipment, SyncAsk, SyncReply};
 
 struct Fixed {
@@ -78,34 +79,27 @@ impl Ledger for Fixed {
 const BUDGET: [u8; 16] = [3; 16];
 
 fn settings() -> Settings {
-    let org = "acme".to_owned();
-    let zone = "UTC".to_owned();
-    let of = |id: u8, document: Document| Object { id: [id; 16], document };
-    let head = Org { id: None, name: org.clone(), time_zone: zone, support: None };
-    let project = Project {
-        id: None,
-        org: org.clone(),
-        name: "assistant".to_owned(),
-        unit: None,
-        data_level: policies::data::Level::Internal,
-        cost_centre: None,
-        tags: Vec::new(),
+    let of = |id: u8, document: serde_json::Value| Object {
+        id: [id; 16],
+        document: serde_json::from_value(document).unwrap(),
     };
-    let budget = Budget {
-        id: None,
-        org,
-        name: "org-month".to_owned(),
-        on: On::Org,
-        limit: "10".to_owned(),
-        period: Period::Month,
-    };
+    let head = json!({ "kind": "Org", "name": "acme" });
+    let project = json!({ "kind": "Project", "org": "acme", "name": "assistant" });
+    let budget = json!({
+        "kind": "Budget",
+        "org": "acme",
+        "name": "org-month",
+        "on": "org",
+        "limit": "10",
+        "period": "month",
+    });
     Settings {
         org: OrgId::from_bytes([1; 16]),
         revision: Revision(1),
         objects: vec![
-            of(1, Document::Org(head)),
-            of(2, Document::Project(project)),
-            of(3, Document::Budget(budget)),
+            of(1, head),
+            of(2, project),
+            of(3, budget),
         ],
     }
 }

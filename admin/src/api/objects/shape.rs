@@ -1,0 +1,130 @@
+//! How an object looks in the API, and how a document is read from a body.
+
+use crate::{
+    failure::{Failure, Invalid},
+    service::{apply::fingerprint_of, edit::shown, schema},
+};
+use policies::{
+    document::{Document, Kind, Object},
+    rights::Reach,
+    time::Timestamp,
+};
+use serde_json::{Map, Value};
+
+/// Fields that the API writes around a document, and does not read.
+const OURS: [&str; 4] = ["object", "id", "created_at", "kind"];
+
+/// An object as the API shows it: its document with id and age, without org and secrets.
+pub(super) fn view(object: &Object) -> Value {
+    let document = &object.document;
+    let mut fields = Map::new();
+    let word = document.kind().word().replace(' ', "_");
+    fields.insert("object".to_owned(), Value::String(word));
+    fields.insert("id".to_owned(), Value::String(document.kind().id_text(object.id)));
+    fields.insert("created_at".to_owned(), Value::String(age(object.id).rfc3339()));
+    if let Value::Object(body) = body(document) {
+        fields.extend(body);
+    }
+    Value::Object(fields)
+}
+
+/// The moment at which an id was made: the first 48 bits of a UUIDv7 (RFC 9562, section 5.7).
+pub fn age(id: [u8; 16]) -> Timestamp {
+    let millis = id.iter().take(6).fold(0, |millis, byte| millis << 8 | i64::from(*byte));
+    Timestamp(millis)
+}
+
+/// The fields of a document that are its own, without secrets.
+pub(super) fn body(document: &Document) -> Value {
+    let mut value = shown(document);
+    if let Value::Object(fields) = &mut value {
+        for name in ["org", "kind", "id"] {
+            fields.remove(name);
+        }
+    }
+    value
+}
+
+/// Changes whenever anything of the document does.
+pub(super) fn etag(document: &Document) -> String {
+    let text = serde_json::to_vec(document).unwrap_or_default();
+    let hash = fingerprint_of(&text);
+    format!("\"{}\"", hex::encode(hash.get(..12).unwrap_or(&hash)))
+}
+
+/// Reads a document from a body. Unknown fields are mistakes.
+pub(super) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, Failure> {
+    let Value::Object(mut fields) = body else {
+        return Err(Failure::malformed("the body must be a JSON object"));
+    };
+    for name in OURS {
+        fields.remove(name);
+    }
+    for name in ["sha256", "previous", "password"] {
+        if fields.contains_key(name) {
+            return Err(Failure::invalid(name, "is written by Penstock, never by hand"));
+        }
+    }
+    let sealed = ["credential", "client_secret"];
+    for name in sealed {
+        let wrong = fields.get(name).and_then(|value| value.get("sealed")).is_some();
+        if wrong {
+            return Err(Failure::invalid(name, "is sealed by Penstock, never by hand"));
+        }
+    }
+    known(kind, &fields)?;
+    fields.insert("kind".to_owned(), Value::String(schema::title(kind)));
+    fields.insert("org".to_owned(), Value::String(org.to_owned()));
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|fault| Failure::invalid("", fault.to_string()))
+}
+
+/// Every unknown and every missing field at once, by name.
+fn known(kind: Kind, fields: &Map<String, Value>) -> Result<(), Failure> {
+    let Some(shape) = schema::shapes().get(&schema::title(kind)) else { return Ok(()) };
+    let properties = shape.get("properties").and_then(Value::as_object);
+    let unknown = fields.keys().filter(|name| {
+        name.as_str() == "org" || properties.is_some_and(|known| !known.contains_key(*name))
+    });
+    let mut mistakes: Vec<Invalid> = unknown
+        .map(|name| Invalid { field: name.clone(), message: "unknown field".to_owned() })
+        .collect();
+    let required = shape.get("required").and_then(Value::as_array).into_iter().flatten();
+    let missing = required.filter_map(Value::as_str).filter(|name| {
+        *name != "org" && !fields.contains_key(*name)
+    });
+    mistakes.extend(
+        missing.map(|name| Invalid { field: name.to_owned(), message: "is missing".to_owned() }),
+    );
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::Invalid(mistakes)) }
+}
+
+/// JSON Merge Patch (RFC 7396, section 2): null removes, objects merge, all else replaces.
+pub(super) fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        into.clone_from(patch);
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = into else { return };
+    for (name, change) in changes {
+        if change.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+/// Whether `reach` is the project of this name or id.
+pub(super) fn is_project(reach: Reach, wanted: &str, objects: &[Object]) -> bool {
+    let Reach::Project(id) = reach else { return false };
+    id.to_string() == wanted
+        || objects.iter().any(|it| {
+            it.id == *id.as_bytes()
+                && it.document.kind() == Kind::Project
+                && it.document.name() == wanted
+        })
+}

@@ -1,0 +1,59 @@
+//! What administrative requests may reach, built once at start.
+
+use crate::{failure::Failure, probe::Probe};
+use policies::{
+    authority::{self, Authority},
+    ids::{OrgId, Revision},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::{Settings, Store};
+
+/// Orgs whose compiled authority is kept, at most.
+const ORGS_KEPT_MAX: usize = 256;
+
+/// An org's settings at one revision, with who may do what in it.
+#[derive(Debug)]
+pub struct Known {
+    pub settings: Settings,
+    pub authority: Authority,
+}
+
+pub struct Services {
+    pub store: Arc<dyn Store>,
+    pub probe: Arc<dyn Probe>,
+    known: Mutex<HashMap<OrgId, Arc<Known>>>,
+}
+
+impl Services {
+    pub fn new(store: Arc<dyn Store>, probe: Arc<dyn Probe>) -> Self {
+        Self { store, probe, known: Mutex::default() }
+    }
+
+    /// The org as it is now; none if there is no such org.
+    pub async fn org(&self, org: &OrgId) -> Result<Option<Arc<Known>>, Failure> {
+        let revisions = self.store.revisions().await?;
+        let Some((_, revision)) = revisions.iter().find(|(id, _)| id == org) else {
+            return Ok(None);
+        };
+        if let Some(known) = self.kept(org, *revision) {
+            return Ok(Some(known));
+        }
+        let Some(settings) = self.store.settings(org).await? else { return Ok(None) };
+        let authority = authority::compile(*org, &settings.objects);
+        let known = Arc::new(Known { settings, authority });
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if ORGS_KEPT_MAX <= all.len() && !all.contains_key(org) {
+            all.clear();
+        }
+        all.insert(*org, Arc::clone(&known));
+        Ok(Some(known))
+    }
+
+    fn kept(&self, org: &OrgId, revision: Revision) -> Option<Arc<Known>> {
+        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(org).filter(|known| known.settings.revision == revision).map(Arc::clone)
+    }
+}
