@@ -32,20 +32,32 @@ pub enum Failure {
     /// No credential, or none that is good. Never says which.
     Unauthenticated,
     /// Known, but without this permission here.
-    Forbidden { permission: &'static str },
+    Forbidden {
+        permission: &'static str,
+    },
     /// It gives somebody more than the asker has.
-    Escalation { what: String },
+    Escalation {
+        what: String,
+    },
     /// It is not there, or belongs to somebody else: the two look the same.
     NotFound,
-    WrongMethod { allowed: String },
+    WrongMethod {
+        allowed: String,
+    },
     /// The request cannot be read.
-    Malformed { detail: String },
+    Malformed {
+        detail: String,
+    },
     /// It can be read, but does not hold.
     Invalid(Vec<Invalid>),
     /// The name, or what else must be unique, is taken.
-    Taken { what: String },
+    Taken {
+        what: String,
+    },
     /// Other objects still need it.
-    InUse { by: Vec<String> },
+    InUse {
+        by: Vec<String>,
+    },
     /// Only a file may change it.
     Locked,
     /// It is not as `If-Match` says any more.
@@ -56,10 +68,16 @@ pub enum Failure {
     KeyReused,
     /// The first request with this `Idempotency-Key` is still under way.
     KeyInFlight,
-    TooLarge { bytes_max: usize },
-    TooMany { retry_secs: u64 },
+    TooLarge {
+        bytes_max: usize,
+    },
+    TooMany {
+        retry_secs: u64,
+    },
     /// It is not something that we have, though others do.
-    Unsupported { detail: String },
+    Unsupported {
+        detail: String,
+    },
     /// The store or another server is away; nothing is known to be changed.
     Unavailable,
 }
@@ -210,7 +228,7 @@ impl Failure {
 
     fn problem(&self, status: StatusCode, code: &str, title: &str) -> Value {
         let mut problem = json!({
-            "type": format!("https://penstock.dev/problems/{code}"),
+            "type": format!("urn:penstock:problem:{code}"),
             "title": title,
             "status": status.as_u16(),
             "code": code,

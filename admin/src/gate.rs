@@ -13,13 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Request, Response, header, request::Parts},
 };
 use http_body_util::{BodyExt, Limited};
-use policies::{
-    authority,
-    ids::RequestId,
-    permission::Permission,
-    rights::Reach,
-    route::Audit,
-};
+use policies::{authority, ids::RequestId, permission::Permission, rights::Reach, route::Audit};
 use std::{net::IpAddr, sync::Arc};
 use store::entropy;
 

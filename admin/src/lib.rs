@@ -17,4 +17,4 @@ pub mod table;
 mod once;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 pub const PAGES: &[(&str, &str)] = &[
     ("apply", include_str!("../manual/apply.md")),
     ("apply.schema.json", include_str!("../manual/apply.schema.json")),
+    ("openapi.json", include_str!("../manual/openapi.json")),
     ("usage", include_str!("../manual/usage.md")),
 ];
 

@@ -6,5 +6,6 @@ pub mod edit;
 pub mod export_config;
 pub mod export_usage;
 pub mod orgs;
+pub mod people;
 pub mod schema;
 pub mod usage_report;

@@ -1,5 +1,9 @@
 //! The admin listener, asked in process.
 
+mod edits;
+mod matrix;
+pub(crate) mod town;
+
 use super::*;
 use crate::{
     failure::Face,

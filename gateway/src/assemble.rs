@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    config::{self, Config},
+    config::{self, Config, Engine},
     counter::Counter,
     doorman::Doorman,
     edge::{self, listener},
@@ -21,7 +21,11 @@ use anyhow::Context;
 use hyper::service::service_fn;
 use policies::{data::detect::Detectors, ids::BootId};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
-use store::{Directory, Ledger, Store, clock, entropy, sqlite::Sqlite};
+use store::{
+    Directory, Ledger, Store, clock, entropy,
+    postgres::{self, Postgres},
+    sqlite::Sqlite,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -46,11 +50,21 @@ pub struct Gateway {
     stop: CancellationToken,
 }
 
-/// Opens the store of `config`.
-pub async fn store(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
-    let path = config.sqlite().context("the store is not SQLite")?;
-    let opened = Sqlite::open(&path).await;
-    Ok(Arc::new(opened.with_context(|| format!("opening the store `{}`", path.display()))?))
+/// Opens the store of `config`, and brings its tables up to date.
+pub async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let url = &config.store.url;
+    let opened = match url.engine().context("there is no such store")? {
+        Engine::Sqlite(path) => Sqlite::open(path).await.map(shared),
+        Engine::Postgres(url) => match postgres::migrate(url).await {
+            Ok(()) => Postgres::open(url).await.map(shared),
+            Err(fault) => Err(fault),
+        },
+    };
+    opened.with_context(|| format!("opening the store `{url}`"))
+}
+
+fn shared(store: impl Store + 'static) -> Arc<dyn Store> {
+    Arc::new(store)
 }
 
 /// Starts everything: recovery first, then the listeners.

@@ -1,5 +1,9 @@
 //! The settings of the process: `defaults.toml`, overlaid by the operator's file.
 
+mod store;
+
+pub use self::store::{Engine, Store, StoreUrl};
+
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -36,12 +40,6 @@ pub struct Listener {
 pub struct Admin {
     pub listen: SocketAddr,
     pub also_on_client_listener: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    pub url: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -142,8 +140,10 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, BadConfig> {
     }
     let config = Config::deserialize(toml::Value::Table(merged));
     let mut config = config.map_err(|fault| BadConfig(vec![fault.message().to_owned()]))?;
-    config.anchor(folder);
-    let mistakes = config.contradictions();
+    config.journal.path = folder.join(&config.journal.path);
+    let mut mistakes: Vec<String> =
+        config.store.settle(folder, environment).err().into_iter().collect();
+    mistakes.extend(config.contradictions());
     if mistakes.is_empty() { Ok(config) } else { Err(BadConfig(mistakes)) }
 }
 
@@ -206,28 +206,17 @@ fn overlay(
 }
 
 impl Config {
-    fn anchor(&mut self, folder: &Path) {
-        self.journal.path = folder.join(&self.journal.path);
-        if let Some(path) = self.sqlite() {
-            self.store.url = format!("sqlite:{}", folder.join(path).display());
-        }
-    }
-
     /// The file of the SQLite store, if that is the engine.
-    pub fn sqlite(&self) -> Option<PathBuf> {
-        self.store.url.strip_prefix("sqlite:").map(PathBuf::from)
+    pub fn sqlite(&self) -> Option<&Path> {
+        match self.store.url.engine()? {
+            Engine::Sqlite(path) => Some(path),
+            Engine::Postgres(_) => None,
+        }
     }
 
     fn contradictions(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
-        match self.store.url.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => {}
-            Some(("postgres" | "postgresql", _)) => mistakes.push(
-                "[store] url: PostgreSQL is not a complete engine yet; use `sqlite:PATH`".into(),
-            ),
-            Some(_) | None => mistakes.push("[store] url: must be `sqlite:PATH`".into()),
-        }
-        if self.sqlite().is_some_and(|path| path == self.journal.path) {
+        if self.sqlite().is_some_and(|path| path == self.journal.path.as_path()) {
             mistakes.push("[journal] path: is the file of the store; it needs its own".into());
         }
         if self.client.listen == self.admin.listen && self.client.listen.port() != 0 {
@@ -313,7 +302,7 @@ mod tests {
         let config = read("", Path::new("/srv")).unwrap();
 
         assert_eq!(config.journal.path, Path::new("/srv/data/journal.db"));
-        assert_eq!(config.sqlite(), Some(PathBuf::from("/srv/data/penstock.db")));
+        assert_eq!(config.sqlite(), Some(Path::new("/srv/data/penstock.db")));
     }
 
     #[test]

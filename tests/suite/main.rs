@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod drop_in;
 mod limits;
+mod postgres_store;
 mod protocol;
 mod routing;
 mod settings;

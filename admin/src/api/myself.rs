@@ -12,13 +12,14 @@ use policies::{
 };
 use serde_json::json;
 
-pub const ROWS: &[Row] = &[Build(row(Method::Get, "/admin/v1/me", Permission::Myself, |context| {
-    Box::pin(async move { me(&context) })
-}))
-.at(Place::Somewhere)
-.says("Who you are, and what you may do where")
-.gives(200, Some("Myself"))
-.0];
+pub const ROWS: &[Row] =
+    &[Build(row(Method::Get, "/admin/v1/me", Permission::Myself, |context| {
+        Box::pin(async move { me(&context) })
+    }))
+    .at(Place::Somewhere)
+    .says("Who you are, and what you may do where")
+    .gives(200, Some("Myself"))
+    .0];
 
 fn me(context: &Context) -> Result<Response, Failure> {
     let (who, known) = (context.who()?, context.known()?);

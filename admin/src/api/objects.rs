@@ -4,7 +4,7 @@
 //! JSON Merge Patch (RFC 7396). `ETag` and `If-Match` are as in RFC 9110, section 13.
 
 mod keys;
-mod shape;
+pub(crate) mod shape;
 
 pub use self::keys::ROWS as KEY_ROWS;
 
@@ -58,7 +58,7 @@ macro_rules! resources {
                 .at(Place::Somewhere)
                 .says(concat!("Make one of ", $path))
                 .takes(stringify!($kind))
-                .gives(201, Some(stringify!($kind)))
+                .gives(201, Some(concat!(stringify!($kind), "Object")))
                 .0,
                 Build(row(
                     Method::Get,
@@ -68,7 +68,7 @@ macro_rules! resources {
                 ))
                 .at(Place::Object(Kind::$kind, 0))
                 .says(concat!("Read one of ", $path))
-                .gives(200, Some(stringify!($kind)))
+                .gives(200, Some(concat!(stringify!($kind), "Object")))
                 .0,
                 Build(row(
                     Method::Patch,
@@ -79,7 +79,7 @@ macro_rules! resources {
                 .at(Place::Object(Kind::$kind, 0))
                 .says(concat!("Change one of ", $path, " (JSON Merge Patch)"))
                 .takes(stringify!($kind))
-                .gives(200, Some(stringify!($kind)))
+                .gives(200, Some(concat!(stringify!($kind), "Object")))
                 .0,
                 Build(row(
                     Method::Delete,
@@ -98,7 +98,7 @@ macro_rules! resources {
         pub const fn path(kind: Kind) -> Option<&'static str> {
             match kind {
                 $(Kind::$kind => Some($path),)*
-                Kind::Org | Kind::Invite | Kind::LimitRequest => None,
+                Kind::Org | Kind::LimitRequest => None,
             }
         }
     };
@@ -111,6 +111,7 @@ resources! {
     Project "projects",
     User "users",
     Group "groups",
+    Invite "invites",
     ServiceAccount "service_accounts",
     WorkloadIdentity "workload_identities",
     Key "keys",
@@ -138,9 +139,7 @@ fn list(context: &Context, kind: Kind) -> Result<Response, Failure> {
         project.is_none_or(|wanted| shape::is_project(reach(), wanted, objects))
     };
     let permission = authority::to_read(kind);
-    let seen = |it: &&Object| {
-        who.rights.allow(permission, authority::reach(&it.document, objects))
-    };
+    let seen = |it: &&Object| who.rights.allow(permission, authority::reach(&it.document, objects));
     let mut found: Vec<&Object> = objects
         .iter()
         .filter(|it| it.document.kind() == kind)

@@ -112,11 +112,7 @@ async fn by_key(services: &Services, secret: &str, address: IpAddr) -> Result<As
     Ok(Asker { home, proof, name, rights })
 }
 
-async fn by_session(
-    services: &Services,
-    parts: &Parts,
-    address: IpAddr,
-) -> Result<Asker, Failure> {
+async fn by_session(services: &Services, parts: &Parts, address: IpAddr) -> Result<Asker, Failure> {
     let token = cookie(&parts.headers).ok_or(Failure::Unauthenticated)?;
     if !is_same_site(parts) {
         return Err(Failure::Unauthenticated);
@@ -139,20 +135,12 @@ async fn by_session(
     Ok(Asker { home, proof: Proof::Session(session.user, sha256), name, rights })
 }
 
-async fn touch(
-    services: &Services,
-    session: &Session,
-    sha256: &[u8; 32],
-) -> Result<(), Failure> {
+async fn touch(services: &Services, session: &Session, sha256: &[u8; 32]) -> Result<(), Failure> {
     Ok(services.store.touch_session(&session.org, sha256, clock::now()).await?)
 }
 
 /// The org, if it is active and may be administered from `address`.
-async fn usable(
-    services: &Services,
-    org: &OrgId,
-    address: IpAddr,
-) -> Result<Arc<Known>, Failure> {
+async fn usable(services: &Services, org: &OrgId, address: IpAddr) -> Result<Arc<Known>, Failure> {
     let known = services.org(org).await?.ok_or(Failure::Unauthenticated)?;
     let authority = &known.authority;
     let usable = authority.active || *org == INSTALLATION;
@@ -189,4 +177,3 @@ pub fn is_same_site(parts: &Parts) -> bool {
         _ => false,
     }
 }
-

@@ -119,9 +119,10 @@ fn judged(editor: &Editor, known: &Known, draft: Draft) -> Result<Option<Change>
 /// away.
 fn mistaken(mistakes: &[Mistake], differences: &[record::Difference<'_>]) -> Failure {
     let own = |mistake: &&Mistake| {
-        differences.iter().filter_map(|it| it.after).any(|document| {
-            document.kind() == mistake.kind && document.name() == mistake.name
-        })
+        differences
+            .iter()
+            .filter_map(|it| it.after)
+            .any(|document| document.kind() == mistake.kind && document.name() == mistake.name)
     };
     let invalid: Vec<Invalid> = mistakes
         .iter()
@@ -131,6 +132,7 @@ fn mistaken(mistakes: &[Mistake], differences: &[record::Difference<'_>]) -> Fai
     if !invalid.is_empty() {
         return Failure::Invalid(invalid);
     }
-    let by = mistakes.iter().take(10).map(|it| format!("{} `{}`: {}", it.kind, it.name, it.message));
+    let by =
+        mistakes.iter().take(10).map(|it| format!("{} `{}`: {}", it.kind, it.name, it.message));
     Failure::InUse { by: by.collect() }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     assemble,
-    config::{self, Config},
+    config::{self, Config, StoreUrl},
     journal,
     simulate::Simulator,
 };
@@ -86,7 +86,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 
     let store = assemble::store(&config).await?;
     let keys = settings(&args.dir, store.as_ref(), &provider).await?;
-    let gateway = assemble::start(&config, Arc::clone(&store) as Arc<dyn Store>).await?;
+    let gateway = assemble::start(&config, Arc::clone(&store)).await?;
     println!("Penstock demo: data in {}, provider simulated on loopback\n", args.dir.display());
     let tour = tour::Tour::new(gateway.client, &keys, &simulator, store.as_ref());
     let as_stated = tour.run().await?;
@@ -120,7 +120,7 @@ async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
     }
     fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let mut config = config::read("[log]\nlevel = 'error'\nformat = 'text'\n", &args.dir)?;
-    config.store.url = format!("sqlite:{}", inside("penstock.db").display());
+    config.store.url = StoreUrl::sqlite(&inside("penstock.db"));
     config.journal.path = inside("journal.db");
     config.client.listen = free(args.listen).await?;
     config.admin.listen.set_port(0);

@@ -134,6 +134,8 @@ macro_rules! wall_contract {
         $crate::clauses!(owned, $fresh;
             the_wall_stands_between_orgs,
             the_engine_cannot_take_the_wall_down,
+            the_owner_is_kept_from_changing_the_log,
+            each_door_in_the_wall_leads_to_one_table,
             what_is_not_named_is_not_seen,
             the_tables_are_made_once,
             a_gateway_that_is_lost_keeps_no_lock,

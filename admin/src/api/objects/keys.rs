@@ -21,16 +21,13 @@ use store::clock;
 const GRACE_MINUTES_MAX: i64 = 30 * 24 * 60;
 
 pub const ROWS: &[Row] = &[
-    Build(row(
-        Method::Post,
-        "/admin/v1/keys/{id}/rotate",
-        Permission::WriteKeys,
-        |context| Box::pin(rotate(context, Kind::Key)),
-    ))
+    Build(row(Method::Post, "/admin/v1/keys/{id}/rotate", Permission::WriteKeys, |context| {
+        Box::pin(rotate(context, Kind::Key))
+    }))
     .at(Place::Object(Kind::Key, 0))
     .says("Give a key a new secret; the old one stays good for `grace_minutes`")
     .takes("Rotation")
-    .gives(200, Some("Key"))
+    .gives(200, Some("KeyObject"))
     .0,
     Build(row(
         Method::Post,
@@ -41,7 +38,7 @@ pub const ROWS: &[Row] = &[
     .at(Place::Object(Kind::AdminKey, 0))
     .says("Give an admin key a new secret; the old one ends at once")
     .takes("Rotation")
-    .gives(200, Some("AdminKey"))
+    .gives(200, Some("AdminKeyObject"))
     .0,
 ];
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 const OURS: [&str; 4] = ["object", "id", "created_at", "kind"];
 
 /// An object as the API shows it: its document with id and age, without org and secrets.
-pub(super) fn view(object: &Object) -> Value {
+pub(crate) fn view(object: &Object) -> Value {
     let document = &object.document;
     let mut fields = Map::new();
     let word = document.kind().word().replace(' ', "_");
@@ -29,13 +29,13 @@ pub(super) fn view(object: &Object) -> Value {
 }
 
 /// The moment at which an id was made: the first 48 bits of a UUIDv7 (RFC 9562, section 5.7).
-pub fn age(id: [u8; 16]) -> Timestamp {
+pub(crate) fn age(id: [u8; 16]) -> Timestamp {
     let millis = id.iter().take(6).fold(0, |millis, byte| millis << 8 | i64::from(*byte));
     Timestamp(millis)
 }
 
 /// The fields of a document that are its own, without secrets.
-pub(super) fn body(document: &Document) -> Value {
+pub(crate) fn body(document: &Document) -> Value {
     let mut value = shown(document);
     if let Value::Object(fields) = &mut value {
         for name in ["org", "kind", "id"] {
@@ -46,14 +46,14 @@ pub(super) fn body(document: &Document) -> Value {
 }
 
 /// Changes whenever anything of the document does.
-pub(super) fn etag(document: &Document) -> String {
+pub(crate) fn etag(document: &Document) -> String {
     let text = serde_json::to_vec(document).unwrap_or_default();
     let hash = fingerprint_of(&text);
     format!("\"{}\"", hex::encode(hash.get(..12).unwrap_or(&hash)))
 }
 
 /// Reads a document from a body. Unknown fields are mistakes.
-pub(super) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, Failure> {
+pub(crate) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, Failure> {
     let Value::Object(mut fields) = body else {
         return Err(Failure::malformed("the body must be a JSON object"));
     };
@@ -74,7 +74,9 @@ pub(super) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, F
     }
     known(kind, &fields)?;
     fields.insert("kind".to_owned(), Value::String(schema::title(kind)));
-    fields.insert("org".to_owned(), Value::String(org.to_owned()));
+    if kind != Kind::Org {
+        fields.insert("org".to_owned(), Value::String(org.to_owned()));
+    }
     serde_json::from_value(Value::Object(fields))
         .map_err(|fault| Failure::invalid("", fault.to_string()))
 }
@@ -90,9 +92,9 @@ fn known(kind: Kind, fields: &Map<String, Value>) -> Result<(), Failure> {
         .map(|name| Invalid { field: name.clone(), message: "unknown field".to_owned() })
         .collect();
     let required = shape.get("required").and_then(Value::as_array).into_iter().flatten();
-    let missing = required.filter_map(Value::as_str).filter(|name| {
-        *name != "org" && !fields.contains_key(*name)
-    });
+    let missing = required
+        .filter_map(Value::as_str)
+        .filter(|name| *name != "org" && !fields.contains_key(*name));
     mistakes.extend(
         missing.map(|name| Invalid { field: name.to_owned(), message: "is missing".to_owned() }),
     );
@@ -100,7 +102,7 @@ fn known(kind: Kind, fields: &Map<String, Value>) -> Result<(), Failure> {
 }
 
 /// JSON Merge Patch (RFC 7396, section 2): null removes, objects merge, all else replaces.
-pub(super) fn merge(into: &mut Value, patch: &Value) {
+pub(crate) fn merge(into: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         into.clone_from(patch);
         return;
@@ -119,7 +121,7 @@ pub(super) fn merge(into: &mut Value, patch: &Value) {
 }
 
 /// Whether `reach` is the project of this name or id.
-pub(super) fn is_project(reach: Reach, wanted: &str, objects: &[Object]) -> bool {
+pub(crate) fn is_project(reach: Reach, wanted: &str, objects: &[Object]) -> bool {
     let Reach::Project(id) = reach else { return false };
     id.to_string() == wanted
         || objects.iter().any(|it| {

@@ -14,11 +14,8 @@ use policies::{
 use std::collections::HashMap;
 
 /// What whoever may choose the members of a project can give there without having it.
-const BY_MEMBERSHIP: Permissions = Permissions::of(&[
-    Permission::Infer,
-    Permission::ListModels,
-    Permission::ReadOwnRequests,
-]);
+const BY_MEMBERSHIP: Permissions =
+    Permissions::of(&[Permission::Infer, Permission::ListModels, Permission::ReadOwnRequests]);
 
 /// A file may own objects: then no other editor changes them, and none takes ownership.
 pub(super) fn unlocked(differences: &[Difference<'_>]) -> Result<(), Failure> {
@@ -167,11 +164,8 @@ impl Asking<'_> {
         if before.members != after.members {
             self.must(Permission::WriteMembers, reach)?;
         }
-        let bare = |it: &Project| Project {
-            name: String::new(),
-            members: Vec::new(),
-            ..it.clone()
-        };
+        let bare =
+            |it: &Project| Project { name: String::new(), members: Vec::new(), ..it.clone() };
         if bare(before) != bare(after) {
             return self.must(Permission::WriteProjects, above);
         }
@@ -232,9 +226,10 @@ impl Asking<'_> {
         if self.user_name().as_deref() != Some(name.as_str()) {
             return Err(forbidden);
         }
-        let allowed = self.objects.iter().any(|object| {
-            matches!(&object.document, Document::Org(org) if org.personal_keys)
-        });
+        let allowed = self
+            .objects
+            .iter()
+            .any(|object| matches!(&object.document, Document::Org(org) if org.personal_keys));
         let gives_up = self.difference.after.is_none();
         match gives_up || (allowed && self.rights.allow(Permission::Infer, reach)) {
             true => Ok(()),
@@ -244,9 +239,10 @@ impl Asking<'_> {
 
     fn user_name(&self) -> Option<String> {
         let user = self.editor.user?;
-        let found = self.objects.iter().find(|object| {
-            object.document.kind() == Kind::User && object.id == *user.as_bytes()
-        })?;
+        let found = self
+            .objects
+            .iter()
+            .find(|object| object.document.kind() == Kind::User && object.id == *user.as_bytes())?;
         Some(found.document.name().to_owned())
     }
 }
@@ -379,8 +375,7 @@ pub(super) fn somebody_owns(known: &Known, after: &[Object]) -> Result<(), Failu
         let held = authority.users.values().filter(|person| person.active);
         held.filter(|person| person.rights.org.has(top)).count()
     };
-    if 0 < owners(&known.authority)
-        && owners(&authority::compile(known.authority.org, after)) == 0
+    if 0 < owners(&known.authority) && owners(&authority::compile(known.authority.org, after)) == 0
     {
         return Err(Failure::invalid("roles", "nobody would own the org any more"));
     }

@@ -77,9 +77,9 @@ impl Draft {
     /// A name is unique among its kind in its org.
     fn must_be_free(&self, document: &Document, id: Option<&[u8; 16]>) -> Result<(), Failure> {
         match self.by_name(document.kind(), document.name()) {
-            Some(other) if Some(&other.id) != id => Err(Failure::Taken {
-                what: format!("the name `{}`", document.name()),
-            }),
+            Some(other) if Some(&other.id) != id => {
+                Err(Failure::Taken { what: format!("the name `{}`", document.name()) })
+            }
             Some(_) | None => Ok(()),
         }
     }

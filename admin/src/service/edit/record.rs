@@ -17,10 +17,7 @@ pub(super) struct Difference<'a> {
     pub(super) after: Option<&'a Document>,
 }
 
-pub(super) fn differences<'a>(
-    before: &'a [Object],
-    after: &'a [Object],
-) -> Vec<Difference<'a>> {
+pub(super) fn differences<'a>(before: &'a [Object], after: &'a [Object]) -> Vec<Difference<'a>> {
     let old: HashMap<[u8; 16], &Document> = before.iter().map(|it| (it.id, &it.document)).collect();
     let new: HashMap<[u8; 16], &Document> = after.iter().map(|it| (it.id, &it.document)).collect();
     let changed = after.iter().filter_map(|object| {

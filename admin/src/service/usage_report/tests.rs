@@ -96,11 +96,7 @@ fn settings() -> Settings {
     Settings {
         org: OrgId::from_bytes([1; 16]),
         revision: Revision(1),
-        objects: vec![
-            of(1, head),
-            of(2, project),
-            of(3, budget),
-        ],
+        objects: vec![of(1, head), of(2, project), of(3, budget)],
     }
 }
 

@@ -1,5 +1,7 @@
 //! PostgreSQL for the contract: the engine beside the owner of its tables, and the wall.
 
+mod administration;
+
 use super::{
     Fresh, Seed,
     samples::{ACME, ORGS, OTHER, TEAM, WHOLE, boot, house, journal, need, pot, project},
@@ -8,7 +10,10 @@ use crate::{
     Directory, Fault, Ledger,
     postgres::{self, Postgres, Sight},
 };
-use policies::document::{Document, Object};
+use policies::{
+    document::{Document, Object},
+    ids::OrgId,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use std::any::Any;
 
@@ -126,14 +131,14 @@ pub async fn what_is_not_named_is_not_seen(store: &Wall) -> Result<(), Fault> {
     let pots = Sight::Boot(&boot(1)).before("SELECT count(*) AS found FROM budget");
     let pots = sqlx::raw_sql(pots).fetch_all(store.engine.pool()).await?;
 
-    let apart = ["_sqlx_migrations", "audit_head", "audit_sink", "boot", "key_hash", "org"];
+    let apart = ["_sqlx_migrations", "audit_sink", "boot", "key_hash", "org"];
     assert_eq!(open, apart, "these hold no tenant's data");
     let found = [seen, unseen, pots].map(|rows| rows.last().map(|row| row.get::<i64, _>("found")));
     assert_eq!(found, [Some(4), Some(0), Some(0)]);
     Ok(())
 }
 
-/// The role of the engine can neither take the wall down nor change what was billed.
+/// The role of the engine can neither take the wall down nor change what was billed or logged.
 pub async fn the_engine_cannot_take_the_wall_down(store: &Wall) -> Result<(), Fault> {
     for sql in [
         "ALTER TABLE object DISABLE ROW LEVEL SECURITY",
@@ -141,20 +146,63 @@ pub async fn the_engine_cannot_take_the_wall_down(store: &Wall) -> Result<(), Fa
         "UPDATE usage SET cost = 0",
         "DELETE FROM usage",
         "DELETE FROM decision",
-        "UPDATE audit SET body = '{}'",
+        "UPDATE audit SET body = ''",
         "DELETE FROM audit",
+        "DELETE FROM audit_head",
         "TRUNCATE audit",
+        "DROP TRIGGER audit_is_kept ON audit",
+        "ALTER TABLE audit DISABLE TRIGGER ALL",
+        "DROP POLICY audit_of_one_org ON audit",
         "UPDATE _sqlx_migrations SET success = false",
     ] {
         let outcome = sqlx::query(AssertSqlSafe(sql)).execute(store.engine.pool()).await;
         assert!(outcome.is_err(), "{sql}");
     }
-    for sql in ["TRUNCATE audit", "RESET ROLE; TRUNCATE audit"] {
-        let outcome = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&store.owner).await;
-        assert!(outcome.is_err(), "not even its owner: {sql}");
+    Ok(())
+}
+
+/// Not even the owner of the tables changes the log without taking its trigger away first.
+pub async fn the_owner_is_kept_from_changing_the_log(store: &Wall) -> Result<(), Fault> {
+    for sql in ["UPDATE audit SET body = ''", "DELETE FROM audit", "TRUNCATE audit"] {
+        let outcome = sqlx::query(AssertSqlSafe(sql)).execute(&store.owner).await;
+        assert!(outcome.is_err(), "{sql}");
     }
     Ok(())
 }
+
+/// What the control plane remembers is behind the wall as well, and each of its doors leads to one
+/// table: to find by a token, or to read and sweep in all orgs.
+pub async fn each_door_in_the_wall_leads_to_one_table(store: &Wall) -> Result<(), Fault> {
+    for (org, number) in [(ACME, 1), (OTHER, 2)] {
+        administration::fill(&store.engine, &org, number).await?;
+    }
+    let (one, other) = ([1; 32], [9; 32]);
+
+    for pool in [store.engine.pool(), &store.owner] {
+        for table in administration::TABLES {
+            let sql = format!("SELECT org FROM {table}");
+            let mut seen = Vec::new();
+            for sight in [
+                Sight::Org(&ACME),
+                Sight::Org(&ORG_OF_NOTHING),
+                Sight::Token(&one),
+                Sight::Token(&other),
+                Sight::Across(table),
+                Sight::Across("object"),
+            ] {
+                // The first row is the name's.
+                let rows = sqlx::raw_sql(sight.before(&sql)).fetch_all(pool).await?;
+                seen.push(rows.len() - 1);
+            }
+            let by_token = usize::from(["session", "ticket"].contains(&table));
+            let across = if table == "last_use" { 0 } else { 2 };
+            assert_eq!(seen, [1, 0, by_token, 0, across, 0], "{table}");
+        }
+    }
+    Ok(())
+}
+
+const ORG_OF_NOTHING: OrgId = OrgId::from_bytes([0xc; 16]);
 
 /// Many that start at once find one set of tables.
 pub async fn the_tables_are_made_once(store: &Wall) -> Result<(), Fault> {

@@ -45,16 +45,15 @@ impl AuditLog for Postgres {
     }
 
     async fn head(&self, org: &OrgId) -> Result<Head, Fault> {
-        let row = sqlx::query("SELECT * FROM audit_head WHERE org = $1")
-            .bind(org.as_bytes().as_slice())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map_or(Ok(Head::default()), head)
+        let sql = "SELECT * FROM audit_head
+            WHERE org = decode(current_setting('penstock.org'), 'hex')";
+        let rows = self.read(Sight::Org(org), sql).await?;
+        rows.first().map_or(Ok(Head::default()), head)
     }
 
     async fn heads(&self) -> Result<Vec<(OrgId, Head)>, Fault> {
-        let rows =
-            sqlx::query("SELECT * FROM audit_head ORDER BY org").fetch_all(&self.pool).await?;
+        let sql = "SELECT * FROM audit_head ORDER BY org";
+        let rows = self.read(Sight::Across("audit_head"), sql).await?;
         rows.iter().map(|row| Ok((OrgId::from_bytes(sized(row, "org")?), head(row)?))).collect()
     }
 

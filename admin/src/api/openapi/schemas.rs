@@ -1,0 +1,210 @@
+//! Schemas of bodies: those that documents are read by, and the few that only the API has.
+
+use crate::service::schema::shapes;
+use policies::document::Kind;
+use serde_json::{Map, Value, json};
+
+/// A body for each schema that a route takes, in an order in which they can be sent.
+pub const EXAMPLES: &[(&str, &str)] = &[
+    ("Role", r#"{"name": "price-reader", "permissions": ["prices.read", "catalogue.read"]}"#),
+    ("Unit", r#"{"name": "research", "cost_centre": "CC-12"}"#),
+    ("User", r#"{"name": "lin", "email": "lin@example.com", "roles": ["auditor"]}"#),
+    ("Group", r#"{"name": "scientists", "members": ["lin"]}"#),
+    (
+        "Project",
+        r#"{"name": "search", "unit": "research", "data_level": "internal",
+            "members": [{"who": {"group": "scientists"}, "role": "developer"}]}"#,
+    ),
+    ("ServiceAccount", r#"{"name": "indexer", "project": "search"}"#),
+    (
+        "WorkloadIdentity",
+        r#"{"name": "indexer-pods", "issuer": "https://cluster.example.com",
+            "audience": "penstock", "claims": {"sub": "system:serviceaccount:search:*"},
+            "service_account": "indexer", "project": "search"}"#,
+    ),
+    (
+        "IdentityProvider",
+        r#"{"name": "company", "issuer": "https://login.example.com", "client_id": "penstock"}"#,
+    ),
+    (
+        "Key",
+        r#"{"name": "indexer-1", "project": "search", "owner": {"service_account": "indexer"},
+            "expires": "2030-01-01"}"#,
+    ),
+    ("AdminKey", r#"{"name": "terraform", "owner": {"user": "lin"}, "expires": "2030-01-01"}"#),
+    (
+        "Invite",
+        r#"{"name": "kim@example.com", "email": "kim@example.com", "expires": "2030-01-01",
+            "projects": [{"project": "search", "role": "viewer"}]}"#,
+    ),
+    (
+        "Provider",
+        r#"{"name": "cloud", "dialect": "openai", "base_url": "https://api.example.com/v1",
+            "credential": {"env": "CLOUD_API_KEY"}, "terms": {"trains": false}}"#,
+    ),
+    (
+        "Deployment",
+        r#"{"name": "cloud-large", "provider": "cloud", "model": "large-2", "free": true}"#,
+    ),
+    ("Tier", r#"{"name": "large", "rank": 3, "deployments": [{"deployment": "cloud-large"}]}"#),
+    ("Model", r#"{"name": "large", "tier": "large"}"#),
+    (
+        "Price",
+        r#"{"name": "metered-2026", "deployment": "metered", "from": "2026-01-01",
+            "input": "2.50", "output": "10"}"#,
+    ),
+    ("Limit", r#"{"name": "search-rate", "on": {"project": "search"}, "requests_per_minute": 60}"#),
+    (
+        "Budget",
+        r#"{"name": "search-month", "on": {"project": "search"}, "limit": "200",
+            "period": "month"}"#,
+    ),
+    ("Policy", r#"{"name": "search-data", "project": "search", "rules": []}"#),
+];
+
+/// Every schema by name.
+pub(super) fn schemas() -> Value {
+    let mut all: Map<String, Value> = Map::new();
+    for (name, shape) in shapes() {
+        let mut shape = shape.clone();
+        point_here(&mut shape);
+        all.insert(name.clone(), shape);
+    }
+    for kind in Kind::ALL {
+        let name = format!("{kind:?}");
+        let Some(shape) = all.get(&name).cloned() else { continue };
+        let (written, patch, read) = faces(&shape);
+        all.insert(format!("{name}Patch"), patch);
+        all.insert(format!("{name}Object"), read);
+        all.insert(name, written);
+    }
+    if let Value::Object(own) = own() {
+        all.extend(own);
+    }
+    Value::Object(all)
+}
+
+/// References of the document schemas are to `$defs`; here they are among the components.
+fn point_here(shape: &mut Value) {
+    match shape {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "$ref" => {
+                        *text = text.replace("#/$defs/", "#/components/schemas/");
+                    }
+                    other => point_here(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(point_here),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A document as it is written (without org and id), changed (nothing is required, null removes),
+/// and shown.
+fn faces(shape: &Value) -> (Value, Value, Value) {
+    let (mut written, mut patch, mut read) = (shape.clone(), shape.clone(), shape.clone());
+    let without = |shape: &mut Value, keep_required: bool| {
+        let Value::Object(fields) = shape else { return };
+        if let Some(Value::Object(properties)) = fields.get_mut("properties") {
+            properties.remove("org");
+            properties.remove("id");
+        }
+        if let Some(Value::Array(required)) = fields.get_mut("required") {
+            required.retain(|name| keep_required && name != "org");
+        }
+    };
+    without(&mut written, true);
+    without(&mut patch, false);
+    without(&mut read, true);
+    if let Some(Value::Object(properties)) = patch.get_mut("properties") {
+        for property in properties.values_mut() {
+            *property = json!({ "anyOf": [property.take(), { "type": "null" }] });
+        }
+    }
+    if let Some(Value::Object(properties)) = read.get_mut("properties") {
+        properties.insert("object".to_owned(), json!({ "type": "string" }));
+        properties.insert("id".to_owned(), json!({ "type": "string" }));
+        properties.insert("created_at".to_owned(), json!({ "type": "string" }));
+        properties.insert("secret".to_owned(), json!({ "type": "string" }));
+    }
+    (written, patch, read)
+}
+
+fn own() -> Value {
+    let text = || json!({ "type": "string" });
+    let list = json!({ "type": "array", "items": { "type": "object" } });
+    let object = |required: Value, properties: Value| {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": required,
+            "properties": properties,
+        })
+    };
+    json!({
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "code", "detail"],
+            "properties": {
+                "type": { "type": "string", "format": "uri" },
+                "title": text(),
+                "status": { "type": "integer" },
+                "code": text(),
+                "detail": text(),
+                "errors": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["field", "message"],
+                        "properties": { "field": text(), "message": text() },
+                    },
+                },
+            },
+        },
+        "Page": object(
+            json!(["object", "data", "has_more", "next"]),
+            json!({
+                "object": { "const": "list" },
+                "data": list,
+                "has_more": { "type": "boolean" },
+                "next": { "type": ["string", "null"] },
+            }),
+        ),
+        "Myself": { "type": "object", "required": ["object", "org", "permissions"] },
+        "Effective": { "type": "object", "required": ["object", "id", "name", "access"] },
+        "Rotation": object(
+            json!([]),
+            json!({ "grace_minutes": { "type": "integer", "minimum": 0, "maximum": 43200 } }),
+        ),
+        "NewOrg": object(
+            json!(["name"]),
+            json!({
+                "name": text(),
+                "time_zone": { "type": ["string", "null"] },
+                "support": { "type": ["string", "null"] },
+                "owner": {
+                    "anyOf": [
+                        { "type": "null" },
+                        object(
+                            json!(["name", "email"]),
+                            json!({ "name": text(), "email": text() }),
+                        ),
+                    ],
+                },
+            }),
+        ),
+        "NewLimitRequest": object(
+            json!(["wanted", "reason"]),
+            json!({
+                "budget": { "type": ["string", "null"] },
+                "limit": { "type": ["string", "null"] },
+                "wanted": { "type": "object" },
+                "reason": text(),
+            }),
+        ),
+        "Decision": object(json!([]), json!({ "because": { "type": ["string", "null"] } })),
+    })
+}
