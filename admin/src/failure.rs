@@ -17,6 +17,29 @@ pub enum Face {
     Scim,
 }
 
+/// What a directory did wrong, in words that only SCIM has (RFC 7644, section 3.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScimFault {
+    InvalidFilter,
+    InvalidPath,
+    NoTarget,
+    Mutability,
+    TooMany,
+}
+
+impl ScimFault {
+    /// The `scimType`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "invalidFilter",
+            Self::InvalidPath => "invalidPath",
+            Self::NoTarget => "noTarget",
+            Self::Mutability => "mutability",
+            Self::TooMany => "tooMany",
+        }
+    }
+}
+
 /// A mistake in what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -76,6 +99,11 @@ pub enum Failure {
     },
     /// It is not something that we have, though others do.
     Unsupported {
+        detail: String,
+    },
+    /// It is not as SCIM has it.
+    Scim {
+        fault: ScimFault,
         detail: String,
     },
     /// The store or another server is away; nothing is known to be changed.
@@ -155,6 +183,9 @@ impl Failure {
             Self::Unsupported { .. } => {
                 said(StatusCode::NOT_FOUND, "unsupported", "Penstock does not have this")
             }
+            Self::Scim { fault, .. } => {
+                said(StatusCode::BAD_REQUEST, fault.word(), "the request does not hold")
+            }
             Self::Unavailable => {
                 said(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not available now")
             }
@@ -170,7 +201,9 @@ impl Failure {
             Self::Escalation { what } => what.clone(),
             Self::NotFound => "nothing here has this id or path".to_owned(),
             Self::WrongMethod { allowed } => format!("allowed here: {allowed}"),
-            Self::Malformed { detail } | Self::Unsupported { detail } => detail.clone(),
+            Self::Malformed { detail }
+            | Self::Unsupported { detail }
+            | Self::Scim { detail, .. } => detail.clone(),
             Self::Invalid(mistakes) => match mistakes.as_slice() {
                 [only] if only.field.is_empty() => only.message.clone(),
                 [only] => format!("`{}`: {}", only.field, only.message),
@@ -193,7 +226,11 @@ impl Failure {
 
     /// The answer in the words of `face`.
     pub fn answer(&self, face: Face) -> Response {
-        let Said { status, code, title } = self.said();
+        let Said { mut status, code, title } = self.said();
+        if face != Face::Problem && status == StatusCode::UNPROCESSABLE_ENTITY {
+            // SCIM knows no other status for what does not hold, and OpenAI uses no other.
+            status = StatusCode::BAD_REQUEST;
+        }
         let (kind, body) = match face {
             Face::Problem => ("application/problem+json", self.problem(status, code, title)),
             Face::Openai => ("application/json", self.openai(code)),
@@ -257,22 +294,20 @@ impl Failure {
             _ => None,
         };
         let message = match self {
-            Self::Invalid(mistakes) => {
-                let line = |it: &Invalid| format!("{}: {}", it.field, it.message);
-                mistakes.iter().map(line).collect::<Vec<_>>().join("; ")
-            }
+            Self::Invalid(mistakes) => lines(mistakes),
             _ => self.detail(),
         };
         json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
     }
 
-    fn scim(&self, status: StatusCode) -> Value {
+    pub(crate) fn scim(&self, status: StatusCode) -> Value {
         let mut error = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
             "status": status.as_u16().to_string(),
-            "detail": self.detail(),
+            "detail": if let Self::Invalid(mistakes) = self { lines(mistakes) } else { self.detail() },
         });
         let kind = match self {
+            Self::Scim { fault, .. } => Some(fault.word()),
             Self::Taken { .. } => Some("uniqueness"),
             Self::Invalid(_) => Some("invalidValue"),
             Self::Malformed { .. } => Some("invalidSyntax"),
@@ -284,6 +319,11 @@ impl Failure {
         }
         error
     }
+}
+
+fn lines(mistakes: &[Invalid]) -> String {
+    let line = |it: &Invalid| format!("{}: {}", it.field, it.message);
+    mistakes.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 impl From<store::Fault> for Failure {

@@ -1,6 +1,6 @@
 //! The way of an administrative request: found, known, allowed, then carried out once.
 
-mod who;
+pub(crate) mod who;
 
 use crate::{
     context::{Context, target},

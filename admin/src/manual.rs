@@ -2,9 +2,13 @@
 
 /// Markdown by page name.
 pub const PAGES: &[(&str, &str)] = &[
+    ("administration", include_str!("../manual/administration.md")),
     ("apply", include_str!("../manual/apply.md")),
     ("apply.schema.json", include_str!("../manual/apply.schema.json")),
+    ("audit", include_str!("../manual/audit.md")),
     ("openapi.json", include_str!("../manual/openapi.json")),
+    ("scim", include_str!("../manual/scim.md")),
+    ("secrets", include_str!("../manual/secrets.md")),
     ("usage", include_str!("../manual/usage.md")),
 ];
 

@@ -8,9 +8,9 @@ use axum::{
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
 };
 use http_body_util::BodyExt;
-use policies::{permission::Permission, route::Method};
+use policies::{ids::OrgId, permission::Permission, route::Method};
 use std::{collections::BTreeMap, sync::Arc};
-use store::{clock, idempotency::Claim};
+use store::{clock, idempotency::Claim, seal::Keeper};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Told on an answer that was given before.
@@ -44,16 +44,25 @@ pub async fn answer(context: Context, row: &'static Row) -> Result<Response<Body
         Claim::Running => return Err(Failure::KeyInFlight),
         Claim::Differs => return Err(Failure::KeyReused),
         Claim::Done { status, headers, answer, .. } => {
+            let answer = opened(&context, &org, answer).await?;
             return Ok(replayed(status, &headers, answer));
         }
     }
+    let keeper = context.services.sign_in.keeper.clone();
     match call(context).await {
         Ok(answer) => {
             let (head, body) = answer.into_parts();
             let body = body.collect().await.map(http_body_util::Collected::to_bytes);
             let body = body.unwrap_or_default();
             let kept = kept(&head.headers);
-            store.answered(&org, &scope, &key, head.status.as_u16(), &kept, &body).await?;
+            match sealed(keeper.as_deref(), &org, &body).await {
+                Some(sealed) => {
+                    let status = head.status.as_u16();
+                    store.answered(&org, &scope, &key, status, &kept, sealed.as_bytes()).await?;
+                }
+                // Done, but it cannot be told again: the claim stays, so that it is not redone.
+                None => tracing::error!(%org, "an answer cannot be kept for its repetition"),
+            }
             Ok(Response::from_parts(head, Body::from(body)))
         }
         Err(failure) => {
@@ -62,6 +71,29 @@ pub async fn answer(context: Context, row: &'static Row) -> Result<Response<Body
             Err(failure)
         }
     }
+}
+
+/// What a kept answer is sealed as: it may hold the secret of a new key.
+const COLUMN: &str = "idempotency.answer";
+
+async fn sealed(keeper: Option<&Keeper>, org: &OrgId, body: &[u8]) -> Option<String> {
+    match keeper?.seal(org, COLUMN, body).await {
+        Ok(sealed) => Some(sealed),
+        Err(fault) => {
+            tracing::error!(%fault, "an answer cannot be sealed");
+            None
+        }
+    }
+}
+
+async fn opened(context: &Context, org: &OrgId, sealed: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let keeper = context.services.sign_in.keeper.as_ref().ok_or(Failure::Unavailable)?;
+    let sealed = String::from_utf8(sealed).map_err(|_| Failure::Unavailable)?;
+    let opened = keeper.open(org, COLUMN, &sealed).await.map_err(|fault| {
+        tracing::error!(%fault, "a kept answer does not open");
+        Failure::Unavailable
+    })?;
+    Ok(opened.expose().clone())
 }
 
 /// The headers that are part of an answer, as JSON.

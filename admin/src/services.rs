@@ -1,6 +1,8 @@
 //! What administrative requests may reach, built once at start.
 
-use crate::{failure::Failure, probe::Probe};
+use crate::{
+    failure::Failure, identity::Issuers, outbound::Nowhere, probe::Probe, service::sign_in::SignIn,
+};
 use policies::{
     authority::{self, Authority},
     ids::{OrgId, Revision},
@@ -24,12 +26,28 @@ pub struct Known {
 pub struct Services {
     pub store: Arc<dyn Store>,
     pub probe: Arc<dyn Probe>,
+    pub sign_in: SignIn,
+    /// Whose word is taken, with the way out to them.
+    pub issuers: Arc<Issuers>,
     known: Mutex<HashMap<OrgId, Arc<Known>>>,
 }
 
 impl Services {
     pub fn new(store: Arc<dyn Store>, probe: Arc<dyn Probe>) -> Self {
-        Self { store, probe, known: Mutex::default() }
+        let (sign_in, issuers) = (SignIn::default(), Issuers::new(Arc::new(Nowhere)));
+        Self { store, probe, sign_in, issuers: Arc::new(issuers), known: Mutex::default() }
+    }
+
+    /// The same, with these issuers of tokens.
+    #[must_use]
+    pub fn believing(self, issuers: Arc<Issuers>) -> Self {
+        Self { issuers, ..self }
+    }
+
+    /// The same, with these settings of signing in.
+    #[must_use]
+    pub fn signing_in(self, sign_in: SignIn) -> Self {
+        Self { sign_in, ..self }
     }
 
     /// The org as it is now; none if there is no such org.

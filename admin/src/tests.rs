@@ -2,6 +2,7 @@
 
 mod edits;
 mod matrix;
+mod sign_in;
 pub(crate) mod town;
 
 use super::*;

@@ -6,8 +6,10 @@ use crate::{
     doorman::Doorman,
     health::Health,
     journal::Journal,
+    pipeline::identity::Identities,
     purse::{Patience, Purse},
     shipper::Shipper,
+    sinks::Lookout,
     snapshot::Snapshot,
     upstream::Upstream,
 };
@@ -19,6 +21,9 @@ use tokio_util::task::TaskTracker;
 pub struct App {
     pub snapshot: Arc<Snapshot>,
     pub doorman: Doorman,
+    /// Where refusals are told that concern security.
+    pub lookout: Lookout,
+    pub identities: Identities,
     pub detectors: Arc<Detectors>,
     pub health: Health,
     pub purse: Arc<Purse>,

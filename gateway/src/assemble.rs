@@ -1,5 +1,8 @@
 //! From settings to a running gateway and back to nothing: the only place that starts tasks.
 
+mod master_keys;
+
+use self::master_keys::MasterKeys;
 use crate::{
     app::App,
     config::{self, Config, Engine},
@@ -8,13 +11,23 @@ use crate::{
     edge::{self, listener},
     health::Health,
     journal::{self, Journal},
+    outbound::Ways,
+    pipeline::identity::Identities,
     purse::{Patience, Purse},
     shipper::{Outbox, Shipper},
+    sinks::{self, Lookout, Sinks},
     snapshot::Snapshot,
+    sweeper,
     upstream::Upstream,
 };
 use admin::{
+    outbound::Outbound,
+    identity::{
+        Issuers,
+        credential::{self, Mint},
+    },
     probe::{Probe, Readiness},
+    service::sign_in::SignIn,
     services::Services,
 };
 use anyhow::Context;
@@ -22,9 +35,13 @@ use hyper::service::service_fn;
 use policies::{data::detect::Detectors, ids::BootId};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use store::{
-    Directory, Ledger, Store, clock, entropy,
+    Directory, Ledger, Store,
+    audit::AuditLog,
+    clock, entropy,
     postgres::{self, Postgres},
+    seal::{Keeper, KeyWrapper},
     sqlite::Sqlite,
+    vault::Vault,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -67,11 +84,24 @@ fn shared(store: impl Store + 'static) -> Arc<dyn Store> {
     Arc::new(store)
 }
 
+/// The keeper of the secrets in `store`, which opens what is in it. With SQLite and nothing
+/// configured, the first call makes the master key.
+pub async fn keeper(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<Keeper>> {
+    let vault: Arc<dyn Vault> = store;
+    let MasterKeys { current, older } = master_keys::read(config, vault.as_ref()).await?;
+    let older = older.into_iter().map(|key| Arc::new(key) as Arc<dyn KeyWrapper>).collect();
+    let keeper = Keeper::new(vault, Arc::new(current), older);
+    keeper.check().await.context("the secrets in the store cannot be opened")?;
+    Ok(Arc::new(keeper))
+}
+
 /// Starts everything: recovery first, then the listeners.
 pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gateway> {
     // A fifth of a second of work that nothing else has to wait for.
     let detectors = tokio::task::spawn_blocking(Detectors::builtin);
     let ledger: Arc<dyn Ledger> = Arc::clone(&store) as Arc<dyn Ledger>;
+    let keeper = keeper(config, Arc::clone(&store)).await?;
+    let (sinks, lookout) = watchers(config, &store, &keeper).await?;
     let file = journal::File::open(&config.journal.path, config.journal.durability)?;
     let recovered = journal::recover(&file, ledger.as_ref(), clock::now()).await?;
     if recovered != journal::Recovered::default() {
@@ -85,11 +115,15 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let journal = Arc::new(Journal::start(file, boot, places, Arc::clone(&outbox))?);
     let shipper = Arc::new(Shipper::new(outbox));
     let purse = Arc::new(Purse::new(boot, Arc::clone(&ledger), Arc::clone(&shipper)));
-    let snapshot = Arc::new(Snapshot::default());
+    let snapshot = Arc::new(Snapshot::new(Arc::clone(&keeper)));
     snapshot.refresh(store.as_ref()).await?;
+    let out = Arc::new(Ways::new(config.identity.private_networks));
+    let mint = Mint::new(keeper.signing_key(credential::SIGNING_PURPOSE).await?);
     let app = Arc::new(App {
+        identities: Identities::new(Arc::new(Issuers::new(out)), mint),
         snapshot: Arc::clone(&snapshot),
         doorman: Doorman::new(&config.edge),
+        lookout,
         detectors: Arc::new(detectors.await??),
         health: Health::default(),
         purse: Arc::clone(&purse),
@@ -116,11 +150,27 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let shipping = Arc::clone(&ledger);
     background.spawn(async move { shipper.run(shipping, watching).await });
     background.spawn(keep_house(Arc::clone(&app), drain.clone()));
-    listen(config, app, Parts { store, ledger, background, stop, drain }).await
+    background.spawn(sinks.run(stop.clone()));
+    background.spawn(sweeper::run(Arc::clone(&store), drain.clone()));
+    listen(config, app, Parts { store, keeper, ledger, background, stop, drain }).await
+}
+
+/// Those who are told what happens, and how the request path tells it.
+async fn watchers(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    keeper: &Keeper,
+) -> anyhow::Result<(Sinks, Lookout)> {
+    let log: Arc<dyn AuditLog> = Arc::clone(store) as Arc<dyn AuditLog>;
+    // Sinks are named by the operator, whose own networks they may be in.
+    let outbound: Arc<dyn Outbound> = Arc::new(Ways::new(true));
+    let key = keeper.signing_key(sinks::SIGNING_PURPOSE).await?;
+    Sinks::new(&config.audit, &log, key, &outbound)
 }
 
 struct Parts {
     store: Arc<dyn Store>,
+    keeper: Arc<Keeper>,
     ledger: Arc<dyn Ledger>,
     background: TaskTracker,
     stop: CancellationToken,
@@ -128,7 +178,7 @@ struct Parts {
 }
 
 async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<Gateway> {
-    let Parts { store, ledger, background, stop, drain } = parts;
+    let Parts { store, keeper, ledger, background, stop, drain } = parts;
     let bind = async |address: SocketAddr, what: &str| {
         TcpListener::bind(address).await.with_context(|| format!("{what} listener on {address}"))
     };
@@ -138,20 +188,27 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
     let deadline = config::millis(config.edge.drain_millis);
 
     let probe: Arc<dyn Probe> = Arc::new(Ready { app: Arc::clone(&app), drain: drain.clone() });
-    let services = Arc::new(Services::new(store, probe));
-    let also = config.admin.also_on_client_listener.then(|| Arc::clone(&services));
+    let sign_in = SignIn {
+        public_url: config.admin.public_url(admin).map_err(anyhow::Error::msg)?,
+        session_hours: config.admin.session_hours,
+        environment: config::environment,
+        keeper: Some(keeper),
+        ..SignIn::default()
+    };
+    let services = Services::new(store, probe).signing_in(sign_in);
+    let services = Arc::new(services.believing(Arc::clone(app.identities.issuers())));
+    let also = config.admin.also_on_client_listener;
     let make = {
-        let app = Arc::clone(&app);
+        let (app, services) = (Arc::clone(&app), Arc::clone(&services));
         move |address: SocketAddr| {
-            let (app, also) = (Arc::clone(&app), also.clone());
+            let (app, services) = (Arc::clone(&app), Arc::clone(&services));
             service_fn(move |request| {
-                let (app, also) = (Arc::clone(&app), also.clone());
+                let (app, services) = (Arc::clone(&app), Arc::clone(&services));
                 async move {
-                    let answer = match also {
-                        Some(services) if edge::is_administration(&request) => {
-                            edge::administer(&services, address, request).await
-                        }
-                        Some(_) | None => edge::serve(app, address, request).await,
+                    let answer = if also && edge::is_administration(&request) {
+                        edge::administer(&services, address, request).await
+                    } else {
+                        edge::serve(app, &services, address, request).await
                     };
                     Ok::<_, Infallible>(answer)
                 }
@@ -214,6 +271,7 @@ fn limits(config: &Config) -> listener::Limits {
 async fn keep_house(app: Arc<App>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
         app.doorman.forget_quiet();
+        app.identities.issuers().refresh_ahead().await;
         app.purse.close_periods().await;
     }
 }

@@ -1,8 +1,12 @@
 //! The commands of `penstock`.
 
+pub mod admin_key;
+pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod login;
 pub mod reports;
+pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod simulate;
@@ -75,6 +79,35 @@ enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// Make an admin key, the first one or another.
+    AdminKey {
+        #[command(flatten)]
+        args: admin_key::AdminKeyArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Export the audit log, or tell the key by which its checkpoints are signed.
+    Audit {
+        #[command(subcommand)]
+        what: audit::AuditCommand,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Check an exported audit log, without asking the gateway.
+    VerifyAudit(audit::VerifyArgs),
+    /// Make and change the master key, and seal credentials.
+    Secrets {
+        #[command(subcommand)]
+        what: secrets::SecretsCommand,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Sign in at your organization's identity provider, to call models from here.
+    Login(login::LoginArgs),
+    /// Print a credential for calling models, and nothing else.
+    Token(login::TokenArgs),
+    /// Forget what `login` has kept.
+    Logout(login::LogoutArgs),
     /// Check the gateway's own settings, and print them with all defaults.
     CheckConfig(check::CheckArgs),
 }
@@ -114,6 +147,29 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Usage { args, config } => {
             reports::usage(args, assemble::store(&config.load()?).await?).await
         }
+        Command::AdminKey { args, config } => {
+            admin_key::run(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::Audit { what: audit::AuditCommand::Export(args), config } => {
+            audit::export(args, assemble::store(&config.load()?).await?).await
+        }
+        Command::Audit { what: audit::AuditCommand::PublicKey, config } => {
+            let config = config.load()?;
+            let store = assemble::store(&config).await?;
+            let keeper = assemble::keeper(&config, store).await?;
+            audit::public_key(&keeper).await
+        }
+        Command::VerifyAudit(args) => audit::verify_audit(&args),
+        Command::Secrets { what, config } => match what {
+            secrets::SecretsCommand::GenerateMasterKey => secrets::generate_master_key(),
+            secrets::SecretsCommand::Rewrap => secrets::rewrap(&config.load()?).await,
+            secrets::SecretsCommand::SetCredential(args) => {
+                secrets::set_credential(args, &config.load()?).await
+            }
+        },
+        Command::Login(args) => login::login(args).await,
+        Command::Token(args) => login::token(args).await,
+        Command::Logout(args) => login::logout(&args),
         Command::CheckConfig(args) => check::run(&args),
     }
 }

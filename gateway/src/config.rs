@@ -1,9 +1,16 @@
 //! The settings of the process: `defaults.toml`, overlaid by the operator's file.
 
+mod audit;
+mod secrets;
 mod store;
 
-pub use self::store::{Engine, Store, StoreUrl};
+pub use self::{
+    audit::{Audit, Outlet, Receiver, Sink},
+    secrets::Secrets,
+    store::{Engine, Store, StoreUrl},
+};
 
+use admin::service::sign_in::{SESSION_HOURS_MAX, public_url::PublicUrl};
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -26,6 +33,9 @@ pub struct Config {
     pub upstream: Upstream,
     pub snapshot: Snapshot,
     pub budget: Budget,
+    pub identity: Identity,
+    pub secrets: Secrets,
+    pub audit: Audit,
     pub log: Log,
 }
 
@@ -39,6 +49,9 @@ pub struct Listener {
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     pub listen: SocketAddr,
+    /// Empty: the listener's own address.
+    pub public_url: String,
+    pub session_hours: u32,
     pub also_on_client_listener: bool,
 }
 
@@ -95,6 +108,12 @@ pub struct Snapshot {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Identity {
+    pub private_networks: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Budget {
     pub wait_millis: u64,
 }
@@ -141,6 +160,8 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, BadConfig> {
     let config = Config::deserialize(toml::Value::Table(merged));
     let mut config = config.map_err(|fault| BadConfig(vec![fault.message().to_owned()]))?;
     config.journal.path = folder.join(&config.journal.path);
+    config.audit.settle(folder);
+    config.secrets.settle(folder);
     let mut mistakes: Vec<String> =
         config.store.settle(folder, environment).err().into_iter().collect();
     mistakes.extend(config.contradictions());
@@ -205,6 +226,16 @@ fn overlay(
     merged
 }
 
+impl Admin {
+    /// Where browsers find the admin listener, which is bound to `bound`.
+    pub fn public_url(&self, bound: SocketAddr) -> Result<PublicUrl, String> {
+        match self.public_url.as_str() {
+            "" => Ok(PublicUrl::of_listener(bound)),
+            url => PublicUrl::parse(url),
+        }
+    }
+}
+
 impl Config {
     /// The file of the SQLite store, if that is the engine.
     pub fn sqlite(&self) -> Option<&Path> {
@@ -222,6 +253,9 @@ impl Config {
         if self.client.listen == self.admin.listen && self.client.listen.port() != 0 {
             mistakes.push("[admin] listen: is the address of the client listener".into());
         }
+        if let Err(fault) = self.admin.public_url(self.admin.listen) {
+            mistakes.push(format!("[admin] public_url: {fault}"));
+        }
         let level = &self.log.level;
         let word = !level.contains(['=', ',']);
         if word && level.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
@@ -230,6 +264,7 @@ impl Config {
             mistakes.push(format!("[log] level: {fault}"));
         }
         mistakes.extend(self.bounds());
+        mistakes.extend(self.audit.mistakes());
         mistakes
     }
 
@@ -272,6 +307,7 @@ impl Config {
             ("[upstream] answer_bytes_max", size(upstream.answer_bytes_max), 1 << 31),
             ("[upstream] attempts_max", upstream.attempts_max.into(), 10),
             ("[snapshot] poll_millis", self.snapshot.poll_millis, 60_000),
+            ("[admin] session_hours", self.admin.session_hours.into(), SESSION_HOURS_MAX.into()),
         ];
         let outside = rows.iter().filter(|(_, value, most)| !(1..=*most).contains(value));
         let mut mistakes: Vec<String> =

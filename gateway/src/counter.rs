@@ -30,18 +30,18 @@ pub struct Count {
 
 #[derive(Clone)]
 pub struct Counter {
-    counts: SyncSender<Count>,
+    counts: SyncSender<Box<Count>>,
     journal: Arc<Journal>,
 }
 
 impl Counter {
     /// `places`: of the journal; each can have one count under way.
     pub fn start(journal: Arc<Journal>, places: usize) -> io::Result<Self> {
-        let (counts, incoming) = sync_channel(places);
+        let (counts, incoming) = sync_channel::<Box<Count>>(places);
         let own = Arc::clone(&journal);
         let run = move || {
             while let Ok(count) = incoming.recv() {
-                settle(count, &own);
+                settle(*count, &own);
             }
         };
         std::thread::Builder::new().name("counter".to_owned()).spawn(run)?;
@@ -51,12 +51,12 @@ impl Counter {
     /// Never waits: each place of the journal has room here. What cannot be counted after all
     /// counts in full.
     pub fn count(&self, count: Count) {
-        let lost = match self.counts.try_send(count) {
+        let lost = match self.counts.try_send(Box::new(count)) {
             Ok(()) => return,
             Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => lost,
         };
         tracing::error!("an attempt cannot be counted; it counts in full");
-        let Count { draft, mut closing, done, .. } = lost;
+        let Count { draft, mut closing, done, .. } = *lost;
         closing.ending = Some(draft.unknown(Tokens::default()));
         self.journal.forward(Entry { closing: Some(closing), ..Entry::default() }, done);
     }

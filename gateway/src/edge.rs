@@ -9,11 +9,12 @@ pub mod problem;
 mod catalogue;
 mod late;
 mod own;
+mod token;
 
 use self::body::EdgeBody;
 use crate::{
     app::App,
-    pipeline::{self, Arrival},
+    pipeline::{self, Arrival, resolve::Purpose, scope},
 };
 use admin::services::Services;
 use bytes::Bytes;
@@ -44,6 +45,8 @@ pub enum Handler {
     Models,
     Model,
     OwnRequest,
+    Token,
+    Login,
 }
 
 /// Every route of the client listener.
@@ -93,6 +96,24 @@ pub const ROUTES: &[Route<Handler>] = &[
         body_bytes_max: 0,
         handler: Handler::OwnRequest,
     },
+    Route {
+        method: route::Method::Post,
+        path: "/v1/penstock/token",
+        permission: Permission::Public,
+        meter: Meter::Free,
+        audit: Audit::Change,
+        body_bytes_max: 64 * 1024,
+        handler: Handler::Token,
+    },
+    Route {
+        method: route::Method::Get,
+        path: "/v1/penstock/login",
+        permission: Permission::Public,
+        meter: Meter::Free,
+        audit: Audit::None,
+        body_bytes_max: 0,
+        handler: Handler::Login,
+    },
 ];
 
 /// What the edge itself finds, before any route.
@@ -105,6 +126,7 @@ enum Found<'a> {
 /// Answers one request of the client listener.
 pub async fn serve(
     app: Arc<App>,
+    services: &Services,
     address: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<EdgeBody> {
@@ -123,6 +145,7 @@ pub async fn serve(
                 let arrival = Arrival {
                     request: id,
                     surface,
+                    purpose: purpose(route),
                     headers: parts.headers,
                     body,
                     body_bytes_max,
@@ -132,9 +155,25 @@ pub async fn serve(
                 };
                 late::infer(app, arrival).await
             }
-            Handler::Models => catalogue::list(&app, &parts.headers, address),
-            Handler::Model => catalogue::one(&app, &parts.headers, address, &values),
-            Handler::OwnRequest => own::request(&app, &parts.headers, address, &values).await,
+            Handler::Models => {
+                let scope = scope(&app, &parts.headers, address.ip(), purpose(route)).await;
+                answered(scope.map(|scope| catalogue::list(&scope)))
+            }
+            Handler::Model => {
+                let scope = scope(&app, &parts.headers, address.ip(), purpose(route)).await;
+                answered(scope.map(|scope| catalogue::one(&scope, &values)))
+            }
+            Handler::OwnRequest => {
+                match scope(&app, &parts.headers, address.ip(), purpose(route)).await {
+                    Ok(scope) => own::request(&app, &scope, &values).await,
+                    Err(refusal) => problem::answer(&refusal),
+                }
+            }
+            Handler::Token => {
+                let asker = token::Asker { address: address.ip(), request: id };
+                token::exchange(&app, services, &asker, body).await
+            }
+            Handler::Login => token::login(&app, parts.uri.query()),
         },
         // What is left of a body is read and thrown away by the listener, within bounds.
         Found::WrongMethod(allowed) => problem::wrong_method(allowed),
@@ -176,6 +215,14 @@ fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
         allowed = Some(route.method.word());
     }
     allowed.map_or(Found::Nothing, Found::WrongMethod)
+}
+
+fn purpose(route: &'static Route<Handler>) -> Purpose {
+    Purpose { permission: route.permission, path: route.path }
+}
+
+fn answered(answer: Result<Response<EdgeBody>, Refusal>) -> Response<EdgeBody> {
+    answer.unwrap_or_else(|refusal| problem::answer(&refusal))
 }
 
 fn infer(answered: Result<pipeline::settle::Reply, Refusal>) -> Response<EdgeBody> {

@@ -2,9 +2,9 @@
 //!
 //! Files that only grow, with one writer thread. Whatever comes while a commit runs goes into the
 //! next one, as one row: many requests share one commit, and a lone one waits for no timer. A
-//! request keeps a [`Place`] from admission until its ending is committed, so the number of places bounds the
-//! requests in flight, and an ending always finds room: back-pressure falls on admission, never
-//! on billing.
+//! request keeps a [`Place`] from admission until its ending is committed, so the number of places
+//! bounds the requests in flight, and an ending always finds room: back-pressure falls on
+//! admission, never on billing.
 
 mod code;
 mod entry;
@@ -13,6 +13,7 @@ mod frame;
 mod kept;
 mod recovery;
 mod segment;
+mod teller;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -75,7 +76,7 @@ pub struct Closing {
 #[derive(Debug, Default)]
 pub struct Entry {
     pub closing: Option<Closing>,
-    pub decision: Option<Box<Decision>>,
+    pub decision: Option<Arc<Decision>>,
     pub intent: Option<Intent>,
     /// Given back when the rest is committed: it bounds the entries that wait.
     pub place: Option<Place>,

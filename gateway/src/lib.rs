@@ -4,6 +4,7 @@ pub mod pipeline;
 
 pub mod app;
 pub mod edge;
+pub mod outbound;
 pub mod upstream;
 
 pub mod bill;
@@ -14,7 +15,9 @@ pub mod shipper;
 
 pub mod doorman;
 pub mod health;
+pub mod sinks;
 pub mod snapshot;
+pub mod sweeper;
 
 pub mod assemble;
 pub mod cli;

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod authenticate;
 pub mod call;
 pub mod classify;
+pub mod identity;
 pub mod meter;
 pub mod resolve;
 pub mod route;
@@ -14,21 +15,22 @@ pub mod screen;
 pub mod settle;
 
 mod gathered;
+mod lookback;
 mod read_on;
 
 use self::{
     admit::{Admitted, admit},
-    authenticate::authenticate,
+    authenticate::{Gate, authenticate},
     call::call,
     classify::{Ask, classify},
     meter::meter,
     read_on::read_on,
-    resolve::{Scope, resolve},
+    resolve::{Purpose, Scope, resolve},
     route::{Routed, route},
     screen::screen,
     settle::{Reply, settle},
 };
-use crate::app::App;
+use crate::{app::App, sinks::lookout::Known};
 use http::HeaderMap;
 use hyper::body::Incoming;
 use policies::{ids::RequestId, refusal::Refusal, usage::Surface};
@@ -42,25 +44,53 @@ use std::{
 pub struct Arrival {
     pub request: RequestId,
     pub surface: Surface,
+    pub purpose: Purpose,
     pub headers: HeaderMap,
     pub body: Incoming,
     pub body_bytes_max: usize,
     pub address: IpAddr,
     pub started: Instant,
-    /// Filled at admission: what an answer that keeps the caller waiting can promise already.
+    /// Filled at the admission of a stream: what it can promise if its caller must wait.
     pub promise: Arc<OnceLock<Promise>>,
 }
 
-/// What is known of an answer before it begins.
+/// What is known of a streamed answer before it begins.
 #[derive(Clone, Debug)]
 pub struct Promise {
-    pub stream: bool,
     pub headers: HeaderMap,
 }
 
+/// The first two stages, which are all that some requests need.
+pub async fn scope(
+    app: &App,
+    headers: &HeaderMap,
+    address: IpAddr,
+    purpose: Purpose,
+) -> Result<Scope, Refusal> {
+    let gate = Gate {
+        snapshot: &app.snapshot,
+        doorman: &app.doorman,
+        identities: &app.identities,
+        now: app.purse.now(),
+    };
+    let caller = authenticate(gate, headers, address).await;
+    let caller = caller.inspect_err(|refusal| app.lookout.unknown(address, refusal))?;
+    resolve(&caller, headers, purpose, app.purse.now()).inspect_err(|refusal| {
+        app.lookout.refused(address, None, refusal, || Known::caller(&caller));
+    })
+}
+
 pub async fn handle(app: &Arc<App>, arrival: Arrival) -> Result<Reply, Refusal> {
-    let caller = authenticate(&app.snapshot, &app.doorman, &arrival.headers, arrival.address)?;
-    let scope = resolve(&caller, &arrival.headers, app.purse.now())?;
+    let (address, request) = (arrival.address, Some(arrival.request));
+    let scope = scope(app, &arrival.headers, address, arrival.purpose).await?;
+    let answered = governed(app, scope.clone(), arrival).await;
+    answered.inspect_err(|refusal| {
+        app.lookout.refused(address, request, refusal, || Known::scope(&scope));
+    })
+}
+
+/// What follows once it is known whose rules bind it.
+async fn governed(app: &Arc<App>, scope: Scope, arrival: Arrival) -> Result<Reply, Refusal> {
     let promise = Arc::clone(&arrival.promise);
     let ask = classify(&app.detectors, &scope, arrival).await?;
     let routed = route(&app.health, &app.journal, &scope, &ask, app.purse.now()).await?;

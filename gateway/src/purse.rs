@@ -6,10 +6,12 @@
 
 mod ask;
 mod book;
+mod end_users;
 
 pub use self::{
     ask::Patience,
-    book::{Gauge, Gauges, Want},
+    book::{Counted, Gauge, Gauges, Want},
+    end_users::EndUser,
 };
 
 use self::book::Book;
@@ -165,6 +167,7 @@ pub struct Seat {
 
 struct TakenLimit {
     rule: Arc<LimitRule>,
+    end_user: Option<EndUser>,
     minute: Option<Mark>,
     day: Option<Mark>,
 }

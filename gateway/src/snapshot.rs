@@ -1,5 +1,6 @@
 //! The current tenants: immutable, swapped whole, each at one revision.
 
+mod callers;
 mod live;
 mod notices;
 #[cfg(test)]
@@ -14,25 +15,42 @@ use policies::{
     document::Kind,
     ids::{KeyId, OrgId, Revision},
     tenant,
+    time::Timestamp,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use store::{Directory, Fault};
+use store::{
+    Directory, Fault,
+    seal::{Keeper, SealFault},
+};
 use tokio_util::sync::CancellationToken;
 
 /// All tenants at one moment.
 #[derive(Default)]
 pub struct World {
-    keys: HashMap<[u8; 32], (OrgId, KeyId)>,
+    keys: HashMap<[u8; 32], KnownKey>,
+    /// The orgs that know this issuer.
+    issuers: HashMap<String, Vec<OrgId>>,
+    /// Grows with each change: another one means that something is different.
+    edition: u64,
     tenants: HashMap<OrgId, Arc<Live>>,
     /// The revision of each org that was read last, whether it could be used or not.
     seen: HashMap<OrgId, Revision>,
+}
+
+/// What a secret opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownKey {
+    pub org: OrgId,
+    pub key: KeyId,
+    /// A secret that was rotated away is good until then.
+    pub until: Timestamp,
 }
 
 /// What became of an org's settings.
@@ -42,12 +60,20 @@ enum Read {
     Gone,
     /// The last good settings stay in force.
     Unusable,
+    /// The last good settings stay in force, and these are read again.
+    NotYet,
 }
 
 impl World {
     /// Whose key has this SHA-256.
-    pub fn key(&self, sha256: &[u8; 32]) -> Option<(OrgId, KeyId)> {
+    pub fn key(&self, sha256: &[u8; 32]) -> Option<KnownKey> {
         self.keys.get(sha256).copied()
+    }
+
+    /// The orgs in which tokens of this issuer mean people or machines.
+    pub fn knowing(&self, issuer: &str) -> impl Iterator<Item = &Arc<Live>> {
+        let orgs = self.issuers.get(issuer).into_iter().flatten();
+        orgs.filter_map(|org| self.tenants.get(org))
     }
 
     pub fn tenant(&self, org: &OrgId) -> Option<&Arc<Live>> {
@@ -65,29 +91,54 @@ impl World {
                 true
             }
             Read::Gone => self.tenants.remove(&org).is_some(),
-            Read::Unusable => false,
+            Read::Unusable | Read::NotYet => false,
         }
     }
 
     fn index(&mut self) {
         let keys = self.tenants.values().flat_map(|live| {
             let org = live.tenant.org;
-            live.tenant.key_hashes.iter().map(move |(hash, key)| (*hash, (org, *key)))
+            let retired = &live.tenant.retired;
+            live.tenant.key_hashes.iter().map(move |(hash, key)| {
+                let until = retired.get(hash).copied().unwrap_or(Timestamp::NEVER);
+                (*hash, KnownKey { org, key: *key, until })
+            })
         });
         self.keys = keys.collect();
+        self.issuers.clear();
+        for live in self.tenants.values() {
+            let tenant = &live.tenant;
+            let of_people = tenant.issuers.iter().map(|it| &it.settings.issuer);
+            let of_machines = tenant.workloads.iter().map(|it| &it.settings.issuer);
+            for issuer in of_people.chain(of_machines).collect::<BTreeSet<_>>() {
+                self.issuers.entry(issuer.clone()).or_default().push(tenant.org);
+            }
+        }
+        self.edition += 1;
     }
 }
 
-#[derive(Default)]
 pub struct Snapshot {
+    /// Opens the tenants' sealed credentials.
+    keeper: Arc<Keeper>,
     current: ArcSwap<World>,
     /// The last look-up failed.
     store_away: AtomicBool,
 }
 
 impl Snapshot {
+    /// Without any tenant yet.
+    pub fn new(keeper: Arc<Keeper>) -> Self {
+        Self { keeper, current: ArcSwap::default(), store_away: AtomicBool::default() }
+    }
+
     pub fn current(&self) -> Arc<World> {
         self.current.load_full()
+    }
+
+    /// The edition of the current world.
+    pub fn edition(&self) -> u64 {
+        self.current.load().edition
     }
 
     /// Whether the last look-up of changes had an answer.
@@ -98,7 +149,7 @@ impl Snapshot {
     /// Takes over what has changed in the store. The orgs that changed, or are gone.
     ///
     /// An org whose settings cannot be used keeps its last good ones: one bad org stops no other.
-    /// Each revision is read once.
+    /// Each revision is read once, unless what opens its secrets is away.
     pub async fn refresh(&self, directory: &dyn Directory) -> Result<Vec<OrgId>, Fault> {
         let before = self.current();
         let revisions: HashMap<OrgId, Revision> =
@@ -108,6 +159,8 @@ impl Snapshot {
         }
         let mut world = World {
             keys: HashMap::new(),
+            issuers: HashMap::new(),
+            edition: before.edition,
             tenants: before.tenants.clone(),
             seen: before.seen.clone(),
         };
@@ -121,8 +174,10 @@ impl Snapshot {
             if before.seen.get(&org) == Some(&listed) {
                 continue;
             }
-            let (revision, read) = read(directory, org, listed).await?;
-            world.seen.insert(org, revision);
+            let (revision, read) = read(directory, &self.keeper, org, listed).await?;
+            if !matches!(read, Read::NotYet) {
+                world.seen.insert(org, revision);
+            }
             if world.take(org, read) {
                 changed.push(org);
             }
@@ -165,6 +220,7 @@ impl Snapshot {
 /// An org's settings at the revision that is returned: `listed`, or a later one.
 async fn read(
     directory: &dyn Directory,
+    keeper: &Keeper,
     org: OrgId,
     listed: Revision,
 ) -> Result<(Revision, Read), Fault> {
@@ -182,13 +238,22 @@ async fn read(
     if !objects.iter().any(|object| object.document.kind() == Kind::Org) {
         return Ok((revision, Read::Gone));
     }
-    Ok(match tenant::compile(&objects, revision) {
-        Ok(tenant) => (revision, Read::Tenant(Box::new(Live::new(tenant)))),
+    let tenant = match tenant::compile(&objects, revision) {
+        Ok(tenant) => tenant,
         Err(mistakes) => {
             let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
             tracing::error!(%org, mistakes = mistakes.len(), first,
                 "the settings cannot be used; the last good ones stay in force");
-            (revision, Read::Unusable)
+            return Ok((revision, Read::Unusable));
         }
-    })
+    };
+    match Live::new(tenant, keeper).await {
+        Ok(live) => Ok((revision, Read::Tenant(Box::new(live)))),
+        Err(SealFault::Store(fault)) => Err(fault),
+        Err(fault) => {
+            tracing::warn!(%org, %fault,
+                "secrets cannot be opened now; the last good settings stay in force");
+            Ok((revision, Read::NotYet))
+        }
+    }
 }

@@ -44,6 +44,32 @@ fn is_forbidden_v4(address: Ipv4Addr) -> bool {
         || METADATA_V4.contains(&address)
 }
 
+/// True for addresses that are not of the public internet: loopback, private (RFC 1918, RFC 4193),
+/// shared (RFC 6598), and others of special use (RFC 6890), also when carried in an IPv6 address.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => {
+            let [first, ..] = address.segments();
+            address.is_loopback()
+                || address.is_unique_local()
+                || first & 0xffc0 == 0xfec0
+                || carried(address).is_some_and(is_private_v4)
+        }
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [first, second, third, _] = address.octets();
+    address.is_loopback()
+        || address.is_private()
+        || first == 0
+        || 240 <= first
+        || (first == 100 && second & 0xc0 == 64)
+        || (first == 198 && second & 0xfe == 18)
+        || (first, second, third) == (192, 0, 0)
+}
+
 /// The IPv4 address to which packets for this one go in the end.
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {

@@ -47,6 +47,8 @@ pub struct Window {
     stretch: Stretch,
     /// Counts by slot number modulo the length; valid for the slots up to `head`.
     slots: [i64; SLOTS_COUNTED],
+    /// INVARIANT: the sum of `slots`.
+    sum: i128,
     head: i64,
 }
 
@@ -56,12 +58,12 @@ pub struct Mark(i64);
 
 impl Window {
     pub fn new(stretch: Stretch) -> Self {
-        Self { stretch, slots: [0; SLOTS_COUNTED], head: i64::MIN }
+        Self { stretch, slots: [0; SLOTS_COUNTED], sum: 0, head: i64::MIN }
     }
 
     pub fn used(&mut self, now: i64) -> i64 {
         self.advance(now);
-        self.slots.iter().fold(0, |sum: i64, slot| sum.saturating_add(*slot))
+        i64::try_from(self.sum).unwrap_or(i64::MAX)
     }
 
     /// Whether `cost` more fits under `limit` now.
@@ -92,8 +94,9 @@ impl Window {
 
     /// Milliseconds until everything that is counted now has left the window.
     pub fn reset_millis(&mut self, now: i64) -> i64 {
-        let used = self.used(now);
-        if used == 0 { 0 } else { self.wait(used, now) }
+        self.advance(now);
+        let last = (self.head.saturating_sub(SLOTS)..=self.head).rev().find(|it| self.at(*it) != 0);
+        last.map_or(0, |slot| self.leaves(slot, now))
     }
 
     fn wait(&self, excess: i64, now: i64) -> i64 {
@@ -101,11 +104,16 @@ impl Window {
         for slot in self.head - SLOTS..=self.head {
             freed = freed.saturating_add(self.at(slot));
             if excess <= freed {
-                let leaves = (slot + SLOTS + 1) * self.stretch.slot_millis();
-                return (leaves - now).max(1);
+                return self.leaves(slot, now);
             }
         }
         self.stretch.millis()
+    }
+
+    /// Milliseconds until `slot` has left the window.
+    fn leaves(&self, slot: i64, now: i64) -> i64 {
+        let leaves = (slot + SLOTS + 1) * self.stretch.slot_millis();
+        (leaves - now).max(1)
     }
 
     fn advance(&mut self, now: i64) {
@@ -116,6 +124,7 @@ impl Window {
         let first = self.head.saturating_add(1).max(head - SLOTS);
         for slot in first..=head {
             if let Some(count) = self.slots.get_mut(Self::index(slot)) {
+                self.sum -= i128::from(*count);
                 *count = 0;
             }
         }
@@ -124,7 +133,9 @@ impl Window {
 
     fn add(&mut self, slot: i64, change: i64) {
         if let Some(count) = self.slots.get_mut(Self::index(slot)) {
-            *count = count.saturating_add(change).max(0);
+            let before = *count;
+            *count = before.saturating_add(change).max(0);
+            self.sum += i128::from(*count) - i128::from(before);
         }
     }
 

@@ -118,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_child_never_has_a_right_that_its_parent_has_not(parent in rights(), asked in rights()) {
+        fn a_child_never_has_what_its_parent_has_not(parent in rights(), asked in rights()) {
             let child = parent.meet(&asked);
 
             prop_assert!(child.is_within(&parent) && child.is_within(&asked));

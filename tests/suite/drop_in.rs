@@ -63,7 +63,7 @@ async fn shop() -> House {
 }
 
 /// Runs a client of the SDKs to its end; what it said, if every check of it holds.
-async fn sdk(house: &House, command: &[&str]) -> String {
+pub(crate) async fn sdk(house: &House, command: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let (program, rest) = command.split_first().expect("a program");
     let program = root.join(program);
@@ -78,9 +78,9 @@ async fn sdk(house: &House, command: &[&str]) -> String {
         .spawn()
         .expect("the client starts");
     let keys: BTreeMap<_, _> = house.keys().collect();
-    let told = json!({ "url": house.url(), "keys": keys }).to_string();
+    let told = json!({ "url": house.url(), "admin_url": house.admin_url(), "keys": keys });
     let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(told.as_bytes()).await.expect("it reads");
+    stdin.write_all(told.to_string().as_bytes()).await.expect("it reads");
     drop(stdin);
     let output = wait::within(LONG, "the end of the client", child.wait_with_output()).await;
     let output = output.expect("it ends");

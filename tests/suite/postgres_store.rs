@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use store::{Directory, Ledger, PotState, postgres::Postgres};
+use store::{Directory, Ledger, PotState, postgres::Postgres, seal::MasterKey};
 use tests::{
     house::{House, Plan, chat_body},
     json::At,
@@ -46,6 +47,11 @@ impl Base {
         let url = url.replace("owner@", &format!("owner:{PASSWORD}@"));
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("url"), format!("{url}\n")).expect("a file");
+        // Gateways that share a store share its master key.
+        let key = MasterKey::generate().expect("randomness").1;
+        let path = folder.path().join("master.key");
+        fs::write(&path, key.expose()).expect("a file");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
         Self { _server: server, folder, url }
     }
 
@@ -55,7 +61,10 @@ impl Base {
 
     fn plan(&self, settings: Settings) -> Plan {
         let file = format!("{:?}", self.file().display().to_string());
-        Plan::new(settings).with("store", "url_file", &file)
+        let key = format!("{:?}", self.folder.path().join("master.key").display().to_string());
+        Plan::new(settings)
+            .with("store", "url_file", &file)
+            .with("secrets", "master_key_file", &key)
     }
 
     /// Every org's pots, seen beside the product.

@@ -1,5 +1,5 @@
-//! `GET /admin/v1/openapi.json`: the OpenAPI 3.1 document, made of the table and of the schemas that
-//! bodies are read by.
+//! `GET /admin/v1/openapi.json`: the OpenAPI 3.1 document, made of the table and of the schemas
+//! that bodies are read by.
 
 mod schemas;
 

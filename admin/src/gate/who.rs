@@ -19,9 +19,9 @@ use std::{net::IpAddr, sync::Arc};
 use store::{clock, session::Session};
 
 /// The cookie of a console session, over TLS and without.
-pub const COOKIES: [&str; 2] = ["__Host-penstock", "penstock"];
+pub(crate) const COOKIES: [&str; 2] = ["__Host-penstock", "penstock"];
 /// A session without a request for this long is over.
-pub const SESSION_IDLE_MILLIS: i64 = 30 * 60 * 1000;
+pub(crate) const SESSION_IDLE_MILLIS: i64 = 30 * 60 * 1000;
 /// The last use of a session is written down this often, at most.
 const TOUCH_MILLIS: i64 = 60 * 1000;
 
@@ -70,7 +70,10 @@ async fn choose(
 }
 
 /// The org of this id or name.
-pub async fn org_named(services: &Services, wanted: &str) -> Result<Option<Arc<Known>>, Failure> {
+pub(crate) async fn org_named(
+    services: &Services,
+    wanted: &str,
+) -> Result<Option<Arc<Known>>, Failure> {
     if let Ok(id) = wanted.parse::<OrgId>() {
         return services.org(&id).await;
     }
@@ -113,7 +116,8 @@ async fn by_key(services: &Services, secret: &str, address: IpAddr) -> Result<As
 }
 
 async fn by_session(services: &Services, parts: &Parts, address: IpAddr) -> Result<Asker, Failure> {
-    let token = cookie(&parts.headers).ok_or(Failure::Unauthenticated)?;
+    let name = services.sign_in.public_url.session_cookie();
+    let token = cookie(&parts.headers, name).ok_or(Failure::Unauthenticated)?;
     if !is_same_site(parts) {
         return Err(Failure::Unauthenticated);
     }
@@ -150,19 +154,19 @@ async fn usable(services: &Services, org: &OrgId, address: IpAddr) -> Result<Arc
     Err(Failure::Unauthenticated)
 }
 
-/// The token of a session cookie.
-pub fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of the first cookie of this name.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).into_iter();
     let mut pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     pairs.find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        COOKIES.contains(&name).then_some(value)
+        (name == wanted).then_some(value)
     })
 }
 
 /// A browser sends a session's cookie with whatever a page of another site asks for. Such requests
 /// are told by `Sec-Fetch-Site` (Fetch Metadata) or by an `Origin` that is not our own (RFC 6454).
-pub fn is_same_site(parts: &Parts) -> bool {
+fn is_same_site(parts: &Parts) -> bool {
     if parts.method.is_safe() {
         return true;
     }

@@ -169,9 +169,9 @@ fn way(
     now: Timestamp,
 ) -> Result<Way, Refused> {
     let users = || {
-        objects.iter().filter_map(|object| match &object.document {
-            Document::User(user) => Some((object.id, user)),
-            _ => None,
+        objects.iter().filter_map(|object| {
+            let Document::User(user) = &object.document else { return None };
+            Some((object.id, user))
         })
     };
     let identity = Identity { issuer: provider.issuer.clone(), subject: told.subject.to_owned() };
@@ -244,7 +244,7 @@ fn go(
             })?;
             Ok(id)
         }
-        Way::New => add(draft, told, identity, Vec::new()),
+        Way::New => add(draft, told, identity, &[]),
         Way::Invited(invites) => {
             let mut accepted = Vec::new();
             for id in invites {
@@ -256,7 +256,7 @@ fn go(
                     Ok(())
                 })?;
             }
-            add(draft, told, identity, accepted)
+            add(draft, told, identity, &accepted)
         }
     }
 }
@@ -266,7 +266,7 @@ fn add(
     draft: &mut Draft,
     told: &Told<'_>,
     identity: Identity,
-    invites: Vec<Invite>,
+    invites: &[Invite],
 ) -> Result<[u8; 16], Failure> {
     let name = free_name(draft, told.email.unwrap_or(told.subject))?;
     let roles: BTreeSet<String> = invites.iter().flat_map(|it| it.roles.clone()).collect();
@@ -320,9 +320,9 @@ fn sync_groups(draft: &mut Draft, id: &[u8; 16], told: &Told<'_>) -> Result<(), 
     let changes: Vec<([u8; 16], bool)> = draft
         .objects()
         .iter()
-        .filter_map(|object| match &object.document {
-            Document::Group(group) => differs(group).map(|wanted| (object.id, wanted)),
-            _ => None,
+        .filter_map(|object| {
+            let Document::Group(group) = &object.document else { return None };
+            differs(group).map(|wanted| (object.id, wanted))
         })
         .collect();
     for (group, wanted) in changes {

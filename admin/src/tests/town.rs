@@ -4,7 +4,7 @@ use crate::{
     api::{objects::shape::document, openapi::EXAMPLES},
     gate,
     probe::{Probe, Readiness},
-    service::apply::secret_of,
+    service::{apply::secret_of, sign_in::SignIn},
     services::Services,
 };
 use axum::{body::Body, http::Request};
@@ -17,7 +17,11 @@ use policies::{
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
-use store::{Change, Directory, Registry, entropy, model::Model};
+use store::{
+    Change, Directory, Registry, entropy,
+    model::Model,
+    seal::{Keeper, MasterKey},
+};
 
 pub(crate) struct Ready;
 
@@ -146,7 +150,11 @@ impl Town {
         let (key, operator) = key("penstock", "op");
         let objects = vec![head, object(Kind::User, "penstock", user), key];
         put(&store, INSTALLATION, objects).await;
-        let services = Arc::new(Services::new(Arc::clone(&store) as Arc<_>, Arc::new(Ready)));
+        let (master, _) = MasterKey::generate().unwrap();
+        let keeper = Keeper::new(Arc::clone(&store) as Arc<_>, Arc::new(master), Vec::new());
+        let sign_in = SignIn { keeper: Some(Arc::new(keeper)), ..SignIn::default() };
+        let services = Services::new(Arc::clone(&store) as Arc<_>, Arc::new(Ready));
+        let services = Arc::new(services.signing_in(sign_in));
         Self { services, store, acme, globex, operator }
     }
 

@@ -19,7 +19,7 @@ use clap::Args;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{ErrorKind, Write},
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -62,15 +62,8 @@ pub struct DemoArgs {
 /// Keys by org and name.
 type Keys = BTreeMap<(String, String), String>;
 
-const FILES: [&str; 7] = [
-    "penstock.db",
-    "penstock.db-wal",
-    "penstock.db-shm",
-    "journal.db",
-    "journal.db-wal",
-    "journal.db-shm",
-    "keys.ndjson",
-];
+/// What the names of the demo's own files begin with; `journal.db` has segments beside it.
+const FILES: [&str; 4] = ["penstock.db", "journal.db", "keys.ndjson", "master.key"];
 
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let config = prepare(&args).await?;
@@ -102,6 +95,22 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(if as_stated { drained } else { ExitCode::FAILURE })
 }
 
+fn start_over(folder: &Path) -> io::Result<()> {
+    let files = match fs::read_dir(folder) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files?,
+    };
+    for file in files {
+        let file = file?;
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if FILES.iter().any(|begin| name.starts_with(begin)) {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
 async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
     let inside = |name: &str| args.dir.join(name);
     // Before anything is changed: another demo may be running in this folder.
@@ -109,14 +118,7 @@ async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
         journal::File::check_free(&inside("journal.db"))?;
     }
     if args.fresh {
-        for name in FILES {
-            match fs::remove_file(inside(name)) {
-                Err(fault) if fault.kind() != ErrorKind::NotFound => {
-                    return Err(fault).with_context(|| inside(name).display().to_string());
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
+        start_over(&args.dir).with_context(|| args.dir.display().to_string())?;
     }
     fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let mut config = config::read("[log]\nlevel = 'error'\nformat = 'text'\n", &args.dir)?;
@@ -124,6 +126,8 @@ async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
     config.journal.path = inside("journal.db");
     config.client.listen = free(args.listen).await?;
     config.admin.listen.set_port(0);
+    // A trial needs but one address: the Administration API is there too.
+    config.admin.also_on_client_listener = true;
     Ok(config)
 }
 
@@ -131,7 +135,7 @@ async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
 async fn free(mut wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
     match TcpListener::bind(wanted).await {
         Ok(_free) => {}
-        Err(fault) if fault.kind() == ErrorKind::AddrInUse => wanted.set_port(0),
+        Err(fault) if fault.kind() == io::ErrorKind::AddrInUse => wanted.set_port(0),
         Err(fault) => return Err(fault).with_context(|| format!("listening on {wanted}")),
     }
     Ok(wanted)

@@ -1,10 +1,15 @@
 //! `penstock serve`: the gateway itself.
 
 use super::{ConfigArg, start_log};
-use crate::assemble::{self, Gateway};
+use crate::{
+    assemble::{self, Gateway},
+    config::Config,
+};
+use admin::api::setup;
 use anyhow::Context;
 use clap::Args;
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
+use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Args)]
@@ -17,11 +22,28 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     start_log(&config.log);
     let store = assemble::store(&config).await?;
-    let gateway = assemble::start(&config, store).await?;
+    let gateway = assemble::start(&config, Arc::clone(&store)).await?;
     println!("client listener on http://{}", gateway.client);
     println!("admin listener on http://{}", gateway.admin);
+    show_setup_link(&config, &gateway, store.as_ref()).await?;
     until_told().await?;
     Ok(end(gateway).await)
+}
+
+/// Who reads what this prints may become the first operator: it is printed, and never logged.
+async fn show_setup_link(
+    config: &Config,
+    gateway: &Gateway,
+    store: &dyn Store,
+) -> anyhow::Result<()> {
+    let url = config.admin.public_url(gateway.admin).map_err(anyhow::Error::msg)?;
+    match setup::link(store, &url).await {
+        Ok(Some(link)) => println!("set up within 24 hours, once: {link}"),
+        Ok(None) => {}
+        // Its cause is in the log. Requests are served all the same.
+        Err(_) => eprintln!("penstock: no setup link could be made; start again for one"),
+    }
+    Ok(())
 }
 
 /// Waits for Ctrl-C or SIGTERM.

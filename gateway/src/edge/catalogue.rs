@@ -1,40 +1,19 @@
 //! `GET /v1/models`: what the caller may use, and nothing else.
 
 use super::{EdgeBody, json, problem};
-use crate::{
-    app::App,
-    pipeline::{
-        authenticate::authenticate,
-        resolve::{Scope, resolve},
-    },
-};
+use crate::pipeline::resolve::Scope;
 use dialects::models::{self, Model};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use policies::refusal::Refusal;
-use std::net::SocketAddr;
 
-pub(super) fn list(app: &App, headers: &HeaderMap, address: SocketAddr) -> Response<EdgeBody> {
-    match scope(app, headers, address) {
-        Ok(scope) => {
-            let names = scope.live().tenant.models.keys();
-            let usable = names.filter(|name| scope.grant().may_use(name));
-            let models: Vec<Model<'_>> = usable.map(|name| model(name)).collect();
-            json(StatusCode::OK, models::list(&models))
-        }
-        Err(refusal) => problem::answer(&refusal),
-    }
+pub(super) fn list(scope: &Scope) -> Response<EdgeBody> {
+    let names = scope.live().tenant.models.keys();
+    let usable = names.filter(|name| scope.grant().may_use(name));
+    let models: Vec<Model<'_>> = usable.map(|name| model(name)).collect();
+    json(StatusCode::OK, models::list(&models))
 }
 
-pub(super) fn one(
-    app: &App,
-    headers: &HeaderMap,
-    address: SocketAddr,
-    values: &[&str],
-) -> Response<EdgeBody> {
-    let scope = match scope(app, headers, address) {
-        Ok(scope) => scope,
-        Err(refusal) => return problem::answer(&refusal),
-    };
+pub(super) fn one(scope: &Scope, values: &[&str]) -> Response<EdgeBody> {
     let asked = values.first().copied().unwrap_or_default();
     let known = scope.live().tenant.models.get(asked).filter(|_| scope.grant().may_use(asked));
     match known {
@@ -44,11 +23,6 @@ pub(super) fn one(
             problem::answer(&Refusal::ModelNotFound { model })
         }
     }
-}
-
-pub(super) fn scope(app: &App, headers: &HeaderMap, address: SocketAddr) -> Result<Scope, Refusal> {
-    let caller = authenticate(&app.snapshot, &app.doorman, headers, address.ip())?;
-    resolve(&caller, headers, app.purse.now())
 }
 
 fn model(name: &str) -> Model<'_> {

@@ -49,10 +49,11 @@ pub(super) async fn infer(app: Arc<App>, arrival: Arrival) -> Response<EdgeBody>
     loop {
         match tokio::time::timeout(patience, answering.as_mut()).await {
             Ok(answered) => return answer_now(answered),
-            Err(_elapsed) => match promise.get() {
-                Some(promise) if promise.stream => return promised(promise, answering),
-                Some(_) | None => {}
-            },
+            Err(_elapsed) => {
+                if let Some(promise) = promise.get() {
+                    return promised(promise, answering);
+                }
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `GET /v1/penstock/requests/{id}`: what became of one of the caller's own requests.
 
-use super::{EdgeBody, catalogue::scope, json, problem};
+use super::{EdgeBody, json, problem};
 use crate::{app::App, pipeline::resolve::Scope};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use policies::{
     ids::RequestId,
     refusal::Refusal,
-    usage::{Decision, Outcome, UsageRecord, Verdict},
+    usage::{Decision, Outcome, Principal, UsageRecord, Verdict},
 };
 use serde::Serialize;
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// How long rows of the journal may take to be in the store.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,11 +24,10 @@ struct OwnRequest {
 
 pub(super) async fn request(
     app: &App,
-    headers: &HeaderMap,
-    address: SocketAddr,
+    scope: &Scope,
     values: &[&str],
 ) -> Response<EdgeBody> {
-    match find(app, headers, address, values).await {
+    match find(app, scope, values).await {
         Ok(Some(found)) => match serde_json::to_vec(&found) {
             Ok(body) => json(StatusCode::OK, body),
             Err(_) => problem::answer(&Refusal::Unavailable { retry_millis: RETRY_MILLIS }),
@@ -38,29 +37,29 @@ pub(super) async fn request(
     }
 }
 
-/// A request of another key, project or org is as good as none.
+/// A request of another key, project or org is as good as none, and so is another person's where
+/// a service acts for one.
 async fn find(
     app: &App,
-    headers: &HeaderMap,
-    address: SocketAddr,
+    scope: &Scope,
     values: &[&str],
 ) -> Result<Option<OwnRequest>, Refusal> {
-    let scope = scope(app, headers, address)?;
     let Some(id) = values.first().and_then(|text| text.parse::<RequestId>().ok()) else {
         return Ok(None);
     };
-    let (mut attempts, mut decision) = look(app, &scope, &id).await?;
+    let (mut attempts, mut decision) = look(app, scope, &id).await?;
     let last = attempts.iter().max_by_key(|record| (record.stamp.attempt, record.part));
     let verdict = decision.as_ref().map(|decision| decision.verdict);
     if !is_whole(verdict, last.map(|record| record.ending.outcome)) {
         if !app.shipper.flush(PATIENCE).await {
             return Err(Refusal::Unavailable { retry_millis: RETRY_MILLIS });
         }
-        (attempts, decision) = look(app, &scope, &id).await?;
+        (attempts, decision) = look(app, scope, &id).await?;
     }
     let key = scope.grant().key;
-    attempts.retain(|record| record.stamp.key == key);
-    decision = decision.filter(|decision| decision.key == key);
+    let theirs = |principal| scope.acted_for().is_none_or(|id| principal == Principal::User(id));
+    attempts.retain(|it| it.stamp.key == key && theirs(it.stamp.principal));
+    decision = decision.filter(|it| it.key == key && theirs(it.principal));
     let known = decision.is_some() || !attempts.is_empty();
     Ok(known.then_some(OwnRequest { id, decision, attempts }))
 }

@@ -13,9 +13,7 @@ use policies::{
     },
     money::NanoUsd,
     time::{Span, Timestamp},
-    usage::{
-        Decision, Ending, Leg, Outcome, Principal, Source, Stamp, Surface, Tokens, Verdict,
-    },
+    usage::{Decision, Ending, Leg, Outcome, Principal, Source, Stamp, Surface, Tokens, Verdict},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -241,7 +241,9 @@ fn rows_that_are_gone_or_changed_are_noticed() {
     let path = folder.path().join("journal.db");
     let file = File::open(&path, Durability::ProcessCrash).unwrap();
     file.begin(BOOT, Timestamp(0)).unwrap();
-    (0..3).for_each(|_| drop(row(&file, BOOT)));
+    for _ in 0..3 {
+        row(&file, BOOT);
+    }
     drop(file);
     let file = File::open(&path, Durability::ProcessCrash).unwrap();
     row(&file, BOOT);
@@ -331,7 +333,7 @@ fn every_line_comes_back_as_it_was_written() {
     };
     let intent = Some(Intent { stamp: Arc::new(stamp.clone()) });
     let mut row = Vec::new();
-    let entry = Entry { decision: Some(Box::new(decision.clone())), intent, ..Entry::default() };
+    let entry = Entry { decision: Some(Arc::new(decision.clone())), intent, ..Entry::default() };
     entry::write(&entry, &mut row);
     let whole = row.len();
 

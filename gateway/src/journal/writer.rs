@@ -2,11 +2,9 @@
 
 use super::{
     Closing, Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry,
+    teller::{Ended, Teller},
 };
-use crate::{
-    purse::{Hold, Seat},
-    shipper::{Batch, Body, Outbox, Row},
-};
+use crate::shipper::{Batch, Body, Outbox, Row};
 use policies::{
     ids::{BootId, RequestId},
     money::NanoUsd,
@@ -21,7 +19,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use store::clock;
 use tokio::sync::{Semaphore, oneshot};
@@ -35,11 +33,13 @@ const IDLE: Duration = Duration::from_secs(1);
 /// After a failed commit, how long until the next try.
 const RETRY: Duration = Duration::from_millis(200);
 const PROGRESS_MARKS_MAX: usize = 4096;
-/// After a commit of so many messages there are more to come, and the next waits this long for
-/// them: where cores are scarce each commit would else take the core from those who are about to
-/// write. A lone request never waits.
+/// After a commit of so many messages, or so many commits within a span, there are more to come,
+/// and the next commit is so much later: where cores are scarce each one would else take the core
+/// from those who are about to write. A lone request never waits.
 const COMPANY_MESSAGES: usize = 2;
-const COMPANY: Duration = Duration::from_micros(400);
+const COMPANY_COMMITS: u32 = 4;
+const COMPANY_SPAN: Duration = Duration::from_millis(1);
+const COMPANY: Duration = Duration::from_micros(500);
 /// Committed rows that may wait for the store before nothing new is admitted.
 const OUTBOX_ROWS_MAX: usize = 200_000;
 
@@ -47,15 +47,21 @@ const OUTBOX_ROWS_MAX: usize = 200_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Written(pub(crate) i64);
 
+/// Handed on whole, from the one who waits to the writer and back.
+pub(super) type Parcel = Box<Waiting>;
+
 enum Message {
-    Write(Box<Waiting>),
+    Write(Parcel),
     Stop,
 }
 
-/// An entry, and who is told when it is committed.
-struct Waiting {
-    entry: Entry,
-    done: Option<oneshot::Sender<Result<Written, Unwritten>>>,
+/// An entry, and who is told when it is committed. It goes back to where it came from, emptied:
+/// memory is given back most cheaply by the thread that took it.
+pub(super) struct Waiting {
+    pub(super) entry: Entry,
+    pub(super) done: Option<oneshot::Sender<Result<Written, Unwritten>>>,
+    /// What is settled once the entry is committed.
+    pub(super) ended: Option<Ended>,
 }
 
 /// Handle of the journal; cheap to share.
@@ -94,8 +100,8 @@ impl Journal {
             failing: Arc::clone(&failing),
             lines: Vec::new(),
             batch: Batch::default(),
-            told: Vec::new(),
-            last_group: 0,
+            teller: Teller::start(),
+            pace: Pace { span: clock::monotonic(), commits: 0, busy: false },
             open: HashMap::new(),
             done: 0,
         };
@@ -167,7 +173,7 @@ impl Journal {
 
     /// As [`Journal::send`], for an entry that somebody waits for already.
     pub fn forward(&self, entry: Entry, done: oneshot::Sender<Result<Written, Unwritten>>) {
-        let message = Message::Write(Box::new(Waiting { entry, done: Some(done) }));
+        let message = Message::Write(Box::new(Waiting { entry, done: Some(done), ended: None }));
         let lost = match self.messages.try_send(message) {
             Ok(()) => return,
             Err(TrySendError::Full(lost)) => lost,
@@ -211,10 +217,8 @@ struct Writer {
     lines: Vec<u8>,
     /// What the commit under way brings to the outbox.
     batch: Batch,
-    /// Who is to be told of it.
-    told: Vec<Told>,
-    /// Messages of the last commit.
-    last_group: usize,
+    teller: Teller,
+    pace: Pace,
     /// Where the intents lie that have no ending yet.
     open: HashMap<(RequestId, u32), Written>,
     done: i64,
@@ -222,7 +226,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> bool {
-        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut waiting: Vec<Parcel> = Vec::new();
         let mut cleaned = clock::monotonic();
         loop {
             let stop = self.gather(&mut waiting);
@@ -244,17 +248,19 @@ impl Writer {
     }
 
     /// Waits for a message and takes all that have come. True: it is time to stop.
-    fn gather(&mut self, waiting: &mut Vec<Waiting>) -> bool {
+    fn gather(&mut self, waiting: &mut Vec<Parcel>) -> bool {
         let patience = if waiting.is_empty() { IDLE } else { RETRY };
-        let mut next = self.incoming.recv_timeout(patience);
-        if COMPANY_MESSAGES <= self.last_group {
+        if self.pace.busy {
             // Away from the channel, so that those who come meanwhile have nobody to wake.
             std::thread::sleep(COMPANY);
         }
-        self.lines.clear();
+        let mut next = match self.incoming.try_recv() {
+            Ok(message) => Ok(message),
+            Err(_empty_or_closed) => self.incoming.recv_timeout(patience),
+        };
         loop {
             match next {
-                Ok(Message::Write(next)) => waiting.push(*next),
+                Ok(Message::Write(next)) => waiting.push(next),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
             }
@@ -268,8 +274,8 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, waiting: &mut Vec<Waiting>) -> io::Result<()> {
-        self.last_group = waiting.len();
+    fn commit(&mut self, waiting: &mut Vec<Parcel>) -> io::Result<()> {
+        self.pace.commit(waiting.len());
         while !waiting.is_empty() {
             let mut taken = 0;
             self.lines.clear();
@@ -282,12 +288,11 @@ impl Writer {
             }
             self.add_progress();
             let written = Written(self.file.append(self.boot, clock::now(), &self.lines)?);
-            for Waiting { entry, done } in waiting.drain(..taken) {
-                let (ended, given_back) = self.committed(entry, written);
-                self.told.push(Told { ended, given_back, done });
+            for next in waiting.iter_mut().take(taken) {
+                self.committed(next, written);
             }
             self.outbox.add(written, &mut self.batch);
-            self.told.drain(..).for_each(|told| told.tell(written));
+            self.teller.tell(written, waiting.drain(..taken));
         }
         self.lines.clear();
         self.add_progress();
@@ -304,19 +309,20 @@ impl Writer {
     }
 
     /// Notes what follows from a committed entry: rows go to the store, surplus goes back.
-    fn committed(&mut self, entry: Entry, written: Written) -> (Option<Ended>, Option<Place>) {
-        let Entry { closing, decision, intent, place } = entry;
+    fn committed(&mut self, next: &mut Waiting, written: Written) {
+        let entry = &mut next.entry;
+        let closing = entry.closing.take();
         let opened = closing.as_ref().and_then(|closing| self.open.remove(&key(&closing.stamp)));
-        if let Some(Intent { stamp }) = intent {
+        if let Some(Intent { stamp }) = entry.intent.take() {
             self.batch.kept += 1;
             self.open.insert(key(&stamp), written);
         }
-        if let Some(decision) = decision {
+        if let Some(decision) = entry.decision.take() {
             self.batch.kept += 1;
-            let body = Body::Decision(Arc::from(decision));
+            let body = Body::Decision(decision);
             self.batch.rows.push(Row { body, kept: [Some(written), None] });
         }
-        (closing.map(|closing| self.closed(closing, opened, written)), place)
+        next.ended = closing.map(|closing| self.closed(closing, opened, written));
     }
 
     fn closed(&mut self, closing: Closing, opened: Option<Written>, written: Written) -> Ended {
@@ -332,7 +338,7 @@ impl Writer {
             }
             None => self.batch.released.extend(opened),
         }
-        Ended { hold, counted, seats, tokens, _place: place }
+        Ended { hold, counted, seats, tokens, place }
     }
 
     fn clean(&mut self) {
@@ -355,43 +361,30 @@ impl Writer {
     }
 }
 
+/// How quickly commits follow each other.
+struct Pace {
+    span: Instant,
+    /// In this span.
+    commits: u32,
+    busy: bool,
+}
+
+impl Pace {
+    fn commit(&mut self, messages: usize) {
+        if COMPANY_SPAN <= self.span.elapsed() {
+            (self.span, self.commits) = (clock::monotonic(), 0);
+        }
+        self.commits += u32::from(0 < messages);
+        self.busy = COMPANY_MESSAGES <= messages || COMPANY_COMMITS <= self.commits;
+    }
+}
+
 fn key(stamp: &Stamp) -> (RequestId, u32) {
     (stamp.request, stamp.attempt)
 }
 
-/// Someone whose entry is committed.
-struct Told {
-    ended: Option<Ended>,
-    given_back: Option<Place>,
-    done: Option<oneshot::Sender<Result<Written, Unwritten>>>,
-}
-
-/// An attempt that has ended: what it keeps until its record is on its way.
-struct Ended {
-    hold: Hold,
-    counted: NanoUsd,
-    seats: Vec<Seat>,
-    tokens: i64,
-    _place: Option<Place>,
-}
-
-impl Told {
-    fn tell(self, written: Written) {
-        let Self { ended, given_back, done } = self;
-        if let Some(Ended { hold, counted, seats, tokens, _place }) = ended {
-            hold.settle(counted);
-            seats.into_iter().for_each(|seat| seat.leave(tokens));
-        }
-        drop(given_back);
-        if let Some(done) = done {
-            // A caller that has gone does not wait for it.
-            let _ = done.send(Ok(written));
-        }
-    }
-}
-
 /// Endings stay until they can be written; what has not begun is told that it must not begin.
-fn refuse_intents(waiting: &mut Vec<Waiting>) {
+fn refuse_intents(waiting: &mut Vec<Parcel>) {
     waiting.retain_mut(|next| {
         let begins = next.entry.intent.take().is_some() || next.entry.closing.is_none();
         if let Some(done) = next.done.take_if(|_| begins) {

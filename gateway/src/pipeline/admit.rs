@@ -12,7 +12,7 @@ use crate::{
     app::App,
     bill::{Bill, Desk, Kept, Opened},
     journal::{Entry, Intent},
-    purse::{Gauges, Hold, Patience, Seat, Want},
+    purse::{Counted, Gauges, Hold, Patience, Seat, Want},
 };
 use http::HeaderMap;
 use policies::{budget::Pot, refusal::Refusal, tier::Step, usage::Leg};
@@ -62,9 +62,10 @@ pub async fn admit(
     let step = routed.plan().steps().nth(at).unwrap_or(routed.plan().first());
     let decision = routed.admitted(step);
     let headers = headers(ask, routed, &decision, &worst, gauges);
-    let promised = Promise { stream: ask.stream(), headers: headers.clone() };
-    // Set once: there is one admission in the life of a request.
-    let _ = promise.set(promised);
+    if ask.stream() {
+        // Set once: there is one admission in the life of a request.
+        let _ = promise.set(Promise { headers: headers.clone() });
+    }
     let stamp = Arc::new(stamp(&app.purse, scope, ask, routed, step, &hold, Leg::Primary, 1));
     let intent = Some(Intent { stamp: Arc::clone(&stamp) });
     let entry = Entry { decision: Some(decision), intent, ..Entry::default() };
@@ -89,7 +90,8 @@ async fn set_aside(
     for (at, step) in routed.plan().steps().enumerate() {
         let refusal = match Worst::of(step, ask, scope.grant()) {
             Ok(worst) => {
-                match take(app, scope, routed, (at, step), worst, Patience(Duration::ZERO)).await {
+                let who = (scope, ask);
+                match take(app, who, routed, (at, step), worst, Patience(Duration::ZERO)).await {
                     Ok(taken) => return Ok(taken),
                     Err(refusal) => {
                         let cheaper = held.is_none_or(|(_, other)| worst.amount < other.amount);
@@ -109,14 +111,16 @@ async fn set_aside(
     }
     let waiting = held.and_then(|(at, worst)| Some((at, routed.plan().steps().nth(at)?, worst)));
     match waiting {
-        Some((at, step, worst)) => take(app, scope, routed, (at, step), worst, app.patience).await,
+        Some((at, step, worst)) => {
+            take(app, (scope, ask), routed, (at, step), worst, app.patience).await
+        }
         None => Err(first.unwrap_or(Refusal::Capacity { retry_millis: RETRY_MILLIS })),
     }
 }
 
 async fn take(
     app: &App,
-    scope: &Scope,
+    (scope, ask): (&Scope, &Ask),
     routed: &Routed,
     (at, step): (usize, &Step),
     worst: Worst,
@@ -124,7 +128,9 @@ async fn take(
 ) -> Result<SetAside, Refusal> {
     let grant = scope.grant();
     let of_tier = routed.plan().tier.iter().flat_map(|tier| &tier.limits);
-    let limits = grant.limits.iter().chain(of_tier).chain(&step.deployment.limits).collect();
+    let shared = grant.limits.iter().chain(of_tier).chain(&step.deployment.limits).map(shared);
+    let own = ask.marks().end_user.iter().flat_map(|who| who.limits());
+    let limits = shared.chain(own).collect();
     let want = want(app, scope, limits, worst);
     let (seat, hold, gauges) = app.purse.take(&scope.live().tenant.org, &want, patience).await?;
     Ok(SetAside { step: at, worst, seat, hold, gauges })
@@ -137,15 +143,19 @@ pub(super) async fn take_again(
     step: &Step,
     worst: Worst,
 ) -> Result<(Seat, Hold, Gauges), Refusal> {
-    let limits = step.deployment.limits.iter().collect();
+    let limits = step.deployment.limits.iter().map(shared).collect();
     let want = want(app, scope, limits, worst);
     app.purse.take(&scope.live().tenant.org, &want, Patience(Duration::ZERO)).await
+}
+
+fn shared(rule: &Arc<policies::tenant::LimitRule>) -> Counted<'_> {
+    Counted { rule, end_user: None }
 }
 
 fn want<'a>(
     app: &App,
     scope: &'a Scope,
-    limits: Vec<&'a Arc<policies::tenant::LimitRule>>,
+    limits: Vec<Counted<'a>>,
     worst: Worst,
 ) -> Want<'a> {
     let now = app.purse.now();

@@ -1,19 +1,23 @@
 //! Stage 1: who is asking. Reads headers only.
 
+use super::identity::{Bearer, Identities};
 use crate::{
     doorman::Doorman,
-    snapshot::{Snapshot, World},
+    snapshot::{KnownKey, Snapshot, World},
 };
+use admin::identity::token;
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName, header};
 use policies::{
-    ids::{KeyId, OrgId},
+    ids::OrgId,
+    key::KEY_PREFIX,
     refusal::{Place, Refusal},
+    time::Timestamp,
 };
 use std::{net::IpAddr, sync::Arc};
 
 /// Bytes of a credential, at most.
-const CREDENTIAL_BYTES_MAX: usize = 512;
+const CREDENTIAL_BYTES_MAX: usize = token::TOKEN_BYTES_MAX;
 
 /// The headers that may carry a Penstock key: OpenAI's, Anthropic's, Azure's, and our own.
 static KEY_HEADERS: [HeaderName; 3] = [
@@ -22,20 +26,40 @@ static KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("api-key"),
 ];
 
-/// Someone whose key is known.
+/// OpenAI's header for naming an org.
+pub const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+
+/// Someone whose credential is known.
 pub struct Caller {
     world: Arc<World>,
-    org: OrgId,
-    key: KeyId,
+    holder: Holder,
+    address: IpAddr,
+}
+
+/// Whose credential it is.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    Key(KnownKey),
+    /// Of a signed token.
+    Bearer(Bearer),
+}
+
+impl Holder {
+    pub fn org(&self) -> OrgId {
+        match self {
+            Self::Key(known) => known.org,
+            Self::Bearer(bearer) => bearer.org,
+        }
+    }
 }
 
 impl Caller {
-    pub fn org(&self) -> OrgId {
-        self.org
+    pub fn holder(&self) -> &Holder {
+        &self.holder
     }
 
-    pub fn key(&self) -> KeyId {
-        self.key
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The world in which the key was found: everything later is read from the same one.
@@ -44,18 +68,35 @@ impl Caller {
     }
 }
 
-pub fn authenticate(
-    snapshot: &Snapshot,
-    doorman: &Doorman,
+/// What stage 1 looks at beside the request.
+pub struct Gate<'a> {
+    pub snapshot: &'a Snapshot,
+    pub doorman: &'a Doorman,
+    pub identities: &'a Identities,
+    pub now: Timestamp,
+}
+
+/// Waits only for keys of an issuer that are not known yet.
+pub async fn authenticate(
+    gate: Gate<'_>,
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<Caller, Refusal> {
+    let Gate { snapshot, doorman, identities, now } = gate;
     let world = snapshot.current();
-    let known = credential(headers)?.and_then(|secret| {
-        let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-        world.key(&hash.as_ref().try_into().ok()?)
-    });
-    let Some((org, key)) = known else {
+    let holder = match credential(headers)? {
+        Some(secret) if !secret.starts_with(KEY_PREFIX) && token::is_token(secret) => {
+            let org = headers.get(&ORGANIZATION).and_then(|value| value.to_str().ok());
+            identities.bearer(&world, secret, org, now).await?.map(Holder::Bearer)
+        }
+        Some(secret) => {
+            let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+            let hash = hash.as_ref().try_into().ok();
+            hash.and_then(|hash| world.key(&hash)).map(Holder::Key)
+        }
+        None => None,
+    };
+    let Some(holder) = holder else {
         let patience = doorman.failed(address);
         return Err(if patience {
             Refusal::Unauthenticated
@@ -63,10 +104,14 @@ pub fn authenticate(
             flood("your address", doorman.failures_max())
         });
     };
+    let key = match &holder {
+        Holder::Key(known) => known.key,
+        Holder::Bearer(bearer) => bearer.flood_key(),
+    };
     if !doorman.admits(&key) {
         return Err(flood("your key", doorman.key_max()));
     }
-    Ok(Caller { world, org, key })
+    Ok(Caller { world, holder, address })
 }
 
 fn flood(level: &'static str, limit: i64) -> Refusal {

@@ -7,6 +7,7 @@ use self::{failure::Failure, outgoing::body};
 use super::{
     admit::{self, Admitted, Worst},
     classify::Ask,
+    lookback::Lookback,
     meter::Heard,
     resolve::Scope,
     route::Routed,
@@ -74,7 +75,8 @@ pub async fn call(
         let attempts = bill.stamp().attempt;
         tracing::warn!(request = %ask.request(), attempts, deployment = %step.deployment.id,
             %failure, "an attempt failed");
-        let next = if attempts < app.deadlines.attempts_max { steps.next() } else { None };
+        let more = attempts < app.deadlines.attempts_max && !failure.is_last();
+        let next = if more { steps.next() } else { None };
         let Some(next) = next else {
             return Err(give_up(bill, failure).await);
         };
@@ -140,12 +142,22 @@ async fn send(
     let authorization = target.authorization.as_ref();
     let sending = Sending { uri, authorization, attempt, stream: ask.stream(), body };
     bill.sent();
-    let response = app.upstream.send(sending).await.map_err(Failure::NoAnswer)?;
+    let mut lookback = Lookback::new(&app.snapshot, scope);
+    let answer = app.upstream.send(sending);
+    let response = if ask.stream() {
+        tokio::select! {
+            answer = answer => answer,
+            () = lookback.revoked() => return Err(Failure::Revoked),
+        }
+    } else {
+        answer.await
+    };
+    let response = response.map_err(Failure::NoAnswer)?;
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
     let status = response.status();
     if status.is_success() && ask.stream() {
-        let mut heard = Box::new(Heard::new(response.into_body(), &app.deadlines));
-        heard.open(bill).await.map_err(Failure::BrokenAnswer)?;
+        let mut heard = Box::new(Heard::new(response.into_body(), &app.deadlines, lookback));
+        heard.open(bill).await.map_err(Failure::from)?;
         return Ok((content_type, Begun::Stream(heard)));
     }
     if status.is_success() {

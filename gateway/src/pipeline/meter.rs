@@ -4,6 +4,7 @@ use super::{
     admit::Worst,
     call::{Begun, Exchange},
     gathered::Gathered,
+    lookback::Lookback,
 };
 use crate::{
     bill::{self, Bill, End, HEARD_BYTES_MAX},
@@ -63,6 +64,7 @@ pub(super) struct Heard {
     last: Instant,
     noted: Instant,
     timer: Pin<Box<Sleep>>,
+    lookback: Lookback,
     /// The first frame, if it was waited for.
     first: Option<(Frame, Kind)>,
     ended: bool,
@@ -82,6 +84,8 @@ pub(super) enum Why {
     Closed,
     BrokenOff,
     Late,
+    /// Whoever asked may not go on.
+    Revoked,
 }
 
 pub async fn meter(exchange: Exchange, deadlines: &Deadlines) -> Result<Metered, Refusal> {
@@ -146,7 +150,7 @@ fn read(body: &Bytes, bill: &mut Bill) -> End {
 // === impl Heard ===
 
 impl Heard {
-    pub(super) fn new(incoming: Incoming, deadlines: &Deadlines) -> Self {
+    pub(super) fn new(incoming: Incoming, deadlines: &Deadlines, lookback: Lookback) -> Self {
         let (now, idle) = (Instant::now(), config::millis(deadlines.idle_millis));
         Self {
             incoming,
@@ -155,7 +159,8 @@ impl Heard {
             over: now + config::millis(deadlines.total_millis),
             last: now,
             noted: now,
-            timer: Box::pin(tokio::time::sleep_until(now + idle)),
+            timer: Box::pin(tokio::time::sleep_until(lookback.next().min(now + idle))),
+            lookback,
             first: None,
             ended: false,
         }
@@ -200,13 +205,16 @@ impl Heard {
                         self.noted = self.last;
                         bill.note_progress();
                     }
+                    if self.lookback.is_revoked(self.last) {
+                        return Poll::Ready(Next::Over(Why::Revoked));
+                    }
                     self.splitter.push(piece);
                 }
                 Poll::Ready(Some(Err(()))) => return Poll::Ready(Next::Over(Why::BrokenOff)),
                 Poll::Ready(None) => self.ended = true,
                 Poll::Pending => {
-                    ready!(self.poll_late(context));
-                    return Poll::Ready(Next::Over(Why::Late));
+                    let why = ready!(self.poll_waited(context));
+                    return Poll::Ready(Next::Over(why));
                 }
             }
         }
@@ -238,14 +246,18 @@ impl Heard {
         }
     }
 
-    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the provider need not be waited for any longer.
+    fn poll_waited(&mut self, context: &mut Context<'_>) -> Poll<Why> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            let until = (self.last + self.idle).min(self.over);
-            if until <= Instant::now() {
-                return Poll::Ready(());
+            let (now, until) = (Instant::now(), (self.last + self.idle).min(self.over));
+            if until <= now {
+                return Poll::Ready(Why::Late);
             }
-            self.timer.as_mut().reset(until);
+            if self.lookback.is_revoked(now) {
+                return Poll::Ready(Why::Revoked);
+            }
+            self.timer.as_mut().reset(until.min(self.lookback.next()));
         }
     }
 

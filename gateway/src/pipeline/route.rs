@@ -7,19 +7,20 @@ use crate::{
 };
 use policies::{
     data::{Label, Passage},
-    ids::DeploymentId,
+    ids::{DeploymentId, RequestId},
     refusal::Refusal,
     tenant::Model,
     tier::{self, Facts, Plan, Reason, Routing, Step},
     time::Timestamp,
     usage::{Decision, Verdict},
 };
-use store::entropy;
+use std::sync::Arc;
 
 /// A request with the deployments that may answer it, best first.
 pub struct Routed {
     plan: Plan,
-    decision: Box<Decision>,
+    /// INVARIANT: allowed, with nothing masked.
+    decision: Arc<Decision>,
 }
 
 impl Routed {
@@ -28,16 +29,18 @@ impl Routed {
     }
 
     /// The row to be journaled with the intent, for the deployment that it was admitted for.
-    pub fn admitted(&self, step: &Step) -> Box<Decision> {
+    pub fn admitted(&self, step: &Step) -> Arc<Decision> {
+        if step.masked.is_empty() {
+            return Arc::clone(&self.decision);
+        }
         let masked: Vec<Label> = step.masked.iter().cloned().collect();
-        let verdict = if masked.is_empty() { Verdict::Allowed } else { Verdict::Masked };
-        Box::new(Decision { verdict, masked, ..(*self.decision).clone() })
+        Arc::new(Decision { verdict: Verdict::Masked, masked, ..(*self.decision).clone() })
     }
 
     /// The same decision, when a later stage refuses after all.
-    pub fn refused(&self, refusal: &Refusal) -> Box<Decision> {
+    pub fn refused(&self, refusal: &Refusal) -> Arc<Decision> {
         let refusal = Some(refusal.code().to_owned());
-        Box::new(Decision { verdict: Verdict::Refused, refusal, ..(*self.decision).clone() })
+        Arc::new(Decision { verdict: Verdict::Refused, refusal, ..(*self.decision).clone() })
     }
 }
 
@@ -52,14 +55,15 @@ pub async fn route(
     let found = find(health, scope, ask, now);
     decision.candidates = found.candidates;
     let refusal = match found.plan {
-        Ok(plan) => return Ok(Routed { plan, decision }),
+        Ok(plan) => return Ok(Routed { plan, decision: Arc::new(decision) }),
         Err(refusal) => refusal,
     };
     decision.verdict = Verdict::Refused;
     decision.refusal = Some(refusal.code().to_owned());
     let unavailable = Refusal::Unavailable { retry_millis: 1_000 };
     let Some(place) = journal.refusal_place() else { return Err(unavailable) };
-    let entry = Entry { decision: Some(decision), place: Some(place), ..Entry::default() };
+    let decision = Some(Arc::new(decision));
+    let entry = Entry { decision, place: Some(place), ..Entry::default() };
     let written = journal.write(entry).await;
     Err(if written.is_ok() { refusal } else { unavailable })
 }
@@ -77,17 +81,12 @@ fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
     let Some(known) = known else {
         return Found { candidates: Vec::new(), plan: Err(not_found) };
     };
-    let mut chance = [0; 8];
-    if 1 < known.candidates.len() {
-        // Without chance every draw is the same, which is still a valid route.
-        let _ = entropy::fill(&mut chance);
-    }
     let facts = Facts {
         flow: ask.flow(),
         rules: &scope.grant().rules,
         now,
         healthy: &|deployment| health.allows(deployment),
-        chance: u64::from_le_bytes(chance),
+        chance: chance(&ask.request()),
     };
     let Routing { candidates, plan } = tier::route(known, &facts);
     let plan = plan.ok_or_else(|| {
@@ -99,6 +98,11 @@ fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
     });
     let told = candidates.iter().map(|(id, reason)| (*id, reason.text()));
     Found { candidates: told.collect(), plan }
+}
+
+/// The random part of a request's id, which is ours and was drawn for it alone.
+fn chance(request: &RequestId) -> u64 {
+    request.as_bytes().last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// What is refused, why, and what to do about it.
@@ -152,9 +156,9 @@ fn deny(scope: &Scope, what: &str, hint: &str) -> Refusal {
     Refusal::PolicyDenied { reason: format!("{what}{hint}{ask}") }
 }
 
-fn blank(scope: &Scope, ask: &Ask, at: Timestamp) -> Box<Decision> {
+fn blank(scope: &Scope, ask: &Ask, at: Timestamp) -> Decision {
     let (tenant, grant) = (&scope.live().tenant, scope.grant());
-    Box::new(Decision {
+    Decision {
         org: tenant.org,
         request: ask.request(),
         at,
@@ -169,5 +173,5 @@ fn blank(scope: &Scope, ask: &Ask, at: Timestamp) -> Box<Decision> {
         candidates: Vec::new(),
         masked: Vec::new(),
         revision: tenant.revision,
-    })
+    }
 }

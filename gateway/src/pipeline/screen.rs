@@ -163,6 +163,12 @@ fn unfinished(bill: &Bill) -> End {
     crate::bill::unfinished(&bill.tap, Outcome::Truncated).unwrap_or(End::Unknown)
 }
 
+/// We end it: billed as reported if the report covers it, else by our own count.
+fn stopped(bill: &Bill) -> End {
+    let counted = End::Counted { outcome: Outcome::Cut, flaw: None };
+    crate::bill::unfinished(&bill.tap, Outcome::Cut).unwrap_or(counted)
+}
+
 /// A stream that just ends is whole only if every choice has finished: some servers send no
 /// `[DONE]`. Clients take a silent end for success, so any other end is told as a failure.
 fn over(why: Why, bill: &Bill) -> Piece {
@@ -172,5 +178,6 @@ fn over(why: Why, bill: &Bill) -> Piece {
             Piece::Failed { refusal: Refusal::UpstreamTruncated, end: unfinished(bill) }
         }
         Why::Late => Piece::Failed { refusal: Refusal::UpstreamTimeout, end: unfinished(bill) },
+        Why::Revoked => Piece::Failed { refusal: super::lookback::revoked(), end: stopped(bill) },
     }
 }

@@ -1,6 +1,9 @@
 //! One org's book: leases and limits under one lock.
 
-use super::{Hold, OrgBook, Seat, TakenLimit};
+use super::{
+    Hold, OrgBook, Seat, TakenLimit,
+    end_users::{EndUser, EndUsers},
+};
 use policies::{
     budget::{Lease, Pot},
     ids::LimitId,
@@ -19,12 +22,20 @@ const ENDED_KEPT_MILLIS: i64 = 48 * 3_600_000;
 /// What one attempt wants to take.
 #[derive(Debug)]
 pub struct Want<'a> {
-    pub limits: Vec<&'a Arc<LimitRule>>,
+    pub limits: Vec<Counted<'a>>,
     /// The budgets of the chain, each with its pot.
     pub budgets: Vec<(&'a Arc<BudgetRule>, Pot)>,
     pub amount: NanoUsd,
     /// Tokens that it will probably use, for limits of tokens.
     pub tokens: i64,
+}
+
+/// A limit that a request counts under.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    pub rule: &'a Arc<LimitRule>,
+    /// Whose own part of it is meant; none: all share it.
+    pub end_user: Option<EndUser>,
 }
 
 /// The tightest limit of one kind, after the take.
@@ -54,6 +65,7 @@ pub(super) enum Take {
 pub(super) struct Book {
     leases: HashMap<Pot, Slice>,
     limits: HashMap<LimitId, Windows>,
+    end_users: EndUsers,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +75,7 @@ struct Slice {
     room: Option<NanoUsd>,
 }
 
-struct Windows {
+pub(super) struct Windows {
     requests: [Window; 2],
     tokens: [Window; 2],
     concurrent: i64,
@@ -79,9 +91,9 @@ impl Default for Windows {
 impl Book {
     /// Takes all of `want`, or nothing.
     pub(super) fn take(&mut self, own: &Arc<OrgBook>, want: &Want<'_>, ticks: i64) -> Take {
-        for rule in &want.limits {
-            let windows = self.limits.entry(rule.id).or_default();
-            if let Err(refusal) = windows.check(rule, want, ticks) {
+        for counted in &want.limits {
+            let windows = self.windows(counted);
+            if let Err(refusal) = windows.check(counted.rule, want, ticks) {
                 return Take::Refused(refusal);
             }
         }
@@ -100,6 +112,13 @@ impl Book {
         Take::Taken(seat, Hold { org: Arc::clone(own), pots, amount: want.amount }, gauges)
     }
 
+    fn windows(&mut self, counted: &Counted<'_>) -> &mut Windows {
+        match counted.end_user {
+            None => self.limits.entry(counted.rule.id).or_default(),
+            Some(who) => self.end_users.windows(counted.rule.id, who),
+        }
+    }
+
     fn exhausted(&self, want: &Want<'_>) -> Option<(usize, NanoUsd)> {
         let room = |pot| self.leases.get(pot).and_then(|slice: &Slice| slice.room);
         let mut rooms = want.budgets.iter().enumerate();
@@ -110,8 +129,8 @@ impl Book {
 
     fn take_limits(&mut self, want: &Want<'_>, ticks: i64) -> (Vec<TakenLimit>, Gauges) {
         let (mut taken, mut gauges) = (Vec::with_capacity(want.limits.len()), Gauges::default());
-        for rule in &want.limits {
-            let windows = self.limits.entry(rule.id).or_default();
+        for counted in &want.limits {
+            let (rule, windows) = (counted.rule, self.windows(counted));
             windows.concurrent += 1;
             let [minute, day] = &mut windows.requests;
             minute.take(i64::from(rule.requests_per_minute.is_some()), ticks);
@@ -121,6 +140,7 @@ impl Book {
             let [minute, day] = &mut windows.tokens;
             let marks = TakenLimit {
                 rule: Arc::clone(rule),
+                end_user: counted.end_user,
                 minute: rule.tokens_per_minute.map(|_| minute.take(want.tokens, ticks)),
                 day: rule.tokens_per_day.map(|_| day.take(want.tokens, ticks)),
             };
@@ -133,7 +153,12 @@ impl Book {
 
     pub(super) fn leave(&mut self, taken: &[TakenLimit], change: i64) {
         for limit in taken {
-            let Some(windows) = self.limits.get_mut(&limit.rule.id) else { continue };
+            let id = limit.rule.id;
+            let windows = match limit.end_user {
+                None => self.limits.get_mut(&id),
+                Some(who) => self.end_users.known(id, who),
+            };
+            let Some(windows) = windows else { continue };
             windows.concurrent = windows.concurrent.saturating_sub(1).max(0);
             let [minute, day] = &mut windows.tokens;
             if let Some(mark) = limit.minute {
@@ -196,6 +221,16 @@ impl Book {
 }
 
 impl Windows {
+    #[cfg(test)]
+    pub(super) fn sit(&mut self) {
+        self.concurrent += 1;
+    }
+
+    #[cfg(test)]
+    pub(super) fn concurrent(&self) -> i64 {
+        self.concurrent
+    }
+
     fn check(&mut self, rule: &LimitRule, want: &Want<'_>, ticks: i64) -> Result<(), Refusal> {
         let place = || rule.place.clone();
         if rule.concurrent_requests.is_some_and(|most| most <= self.concurrent) {
@@ -236,9 +271,8 @@ fn tighter(
 ) -> Option<Gauge> {
     let Some(limit) = limit else { return known };
     let remaining = limit.saturating_sub(window.used(ticks)).max(0);
-    let gauge = Gauge { limit, remaining, reset_millis: window.reset_millis(ticks) };
-    match known {
-        Some(known) if known.remaining <= remaining => Some(known),
-        Some(_) | None => Some(gauge),
+    if known.is_some_and(|known| known.remaining <= remaining) {
+        return known;
     }
+    Some(Gauge { limit, remaining, reset_millis: window.reset_millis(ticks) })
 }

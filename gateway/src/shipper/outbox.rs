@@ -8,7 +8,7 @@ use policies::{
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// As many rows do not wait for company.
-const GATHER_ROWS: usize = 512;
+const GATHER_ROWS: usize = 2048;
 /// Rows that one round takes, at most.
 const ROUND_ROWS_MAX: usize = 8192;
 
@@ -61,6 +61,8 @@ impl Row {
 #[derive(Default)]
 pub struct Outbox {
     inner: Mutex<Inner>,
+    /// The length of its `rows`, for those who only ask how many they are.
+    waiting: AtomicUsize,
     ready: Notify,
     /// Somebody waits for the rows, or there are many.
     wanted: Notify,
@@ -86,6 +88,7 @@ impl Outbox {
         batch.released.drain(..).for_each(|released| inner.kept.release(released));
         let before = inner.rows.len();
         inner.rows.append(&mut batch.rows);
+        self.waiting.store(inner.rows.len(), Ordering::Release);
         self.pushed.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::AcqRel);
         drop(inner);
         batch.kept = 0;
@@ -119,7 +122,7 @@ impl Outbox {
 
     /// Rows that wait to be shipped.
     pub fn waiting(&self) -> usize {
-        self.inner().rows.len()
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Rows that were ever pushed.
@@ -150,6 +153,8 @@ impl Outbox {
     pub(super) fn take(&self) -> Vec<Row> {
         let mut inner = self.inner();
         let count = inner.rows.len().min(ROUND_ROWS_MAX);
-        inner.rows.drain(..count).collect()
+        let later = inner.rows.split_off(count);
+        self.waiting.store(later.len(), Ordering::Release);
+        std::mem::replace(&mut inner.rows, later)
     }
 }

@@ -1,21 +1,27 @@
 //! A tenant with what the data plane adds to it: targets with credentials, periods of now.
 
-use crate::config;
+use super::callers::Callers;
+use crate::{config, pipeline::resolve::Meets};
+use admin::identity::jwks::Key;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderValue, Uri};
 use policies::{
-    document::SecretRef,
+    document::{Identity, SecretRef},
     egress,
-    ids::DeploymentId,
+    ids::{DeploymentId, OrgId, ServiceAccountId, UserId},
     tenant::{Deployment, Tenant},
     time::{Period, Span, Timestamp},
 };
 use std::{collections::HashMap, fs, sync::Arc};
+use store::seal::{Keeper, SealFault, Secret, column};
 
 pub struct Live {
     pub tenant: Tenant,
     targets: HashMap<DeploymentId, Target>,
     spans: ArcSwap<[Span; 5]>,
+    callers: Callers,
+    meets: Meets,
 }
 
 /// Where a deployment is reached, and with which credential.
@@ -39,25 +45,58 @@ enum BadTarget {
     NoVariable(String),
     #[error("the file of its credential cannot be read: {0}")]
     NoFile(std::io::Error),
+    #[error("no value is stored for its credential")]
+    NotStored,
+    #[error("its sealed credential cannot be opened: {0}")]
+    Sealed(#[from] SealFault),
     #[error("its credential is empty, or holds what no header may")]
     Credential,
 }
 
 impl Live {
-    pub fn new(tenant: Tenant) -> Self {
+    /// Credentials are read, and opened, here; a deployment whose credential is not to be had is
+    /// left out.
+    ///
+    /// # Errors
+    /// What seals is away for the moment: the same tenant may be whole later.
+    pub async fn new(tenant: Tenant, keeper: &Keeper) -> Result<Self, SealFault> {
         let mut targets = HashMap::new();
         for deployment in tenant.deployments.values() {
-            match target(deployment) {
+            match target(&tenant.org, deployment, keeper).await {
                 Ok(target) => {
                     targets.insert(deployment.id, target);
                 }
+                Err(BadTarget::Sealed(fault)) if fault.is_passing() => return Err(fault),
                 Err(fault) => {
                     tracing::error!(org = %tenant.org, deployment = %deployment.id, %fault,
                         "a deployment cannot be used");
                 }
             }
         }
-        Self { tenant, targets, spans: ArcSwap::from_pointee([Span::LIFETIME; 5]) }
+        let (callers, meets) = (Callers::of(&tenant), Meets::default());
+        let spans = ArcSwap::from_pointee([Span::LIFETIME; 5]);
+        Ok(Self { tenant, targets, spans, callers, meets })
+    }
+
+    /// Whom an issuer means by a subject.
+    pub fn user_of(&self, identity: &Identity) -> Option<UserId> {
+        self.callers.user_of(identity)
+    }
+
+    /// The one user of this id, name or address.
+    pub fn user_called(&self, text: &str) -> Option<UserId> {
+        let id = text.parse().ok().filter(|id| self.tenant.people.contains_key(id));
+        id.or_else(|| self.callers.user_called(text))
+    }
+
+    /// Public keys of the assertions of a service that may act for people.
+    pub fn assertion_keys(&self, account: &ServiceAccountId) -> &[Key] {
+        self.callers.assertion_keys(account)
+    }
+
+    /// Grants of services together with the people for whom they act.
+    pub(crate) fn meets(&self) -> &Meets {
+        &self.meets
     }
 
     /// The name of what has this id; empty where there is none.
@@ -90,10 +129,17 @@ impl Live {
     }
 }
 
-fn target(deployment: &Deployment) -> Result<Target, BadTarget> {
+async fn target(
+    org: &OrgId,
+    deployment: &Deployment,
+    keeper: &Keeper,
+) -> Result<Target, BadTarget> {
     let provider = &deployment.provider;
     egress::check_base_url(&provider.base_url).map_err(BadTarget::Forbidden)?;
-    let authorization = provider.credential.as_ref().map(authorization).transpose()?;
+    let authorization = match &provider.credential {
+        None => None,
+        Some(credential) => Some(bearer(&value(org, credential, keeper).await?)?),
+    };
     Ok(Target {
         chat: uri(&provider.base_url, "/chat/completions")?,
         embeddings: uri(&provider.base_url, "/embeddings")?,
@@ -109,20 +155,31 @@ fn uri(base_url: &str, path: &str) -> Result<Uri, BadTarget> {
     Ok(uri)
 }
 
-fn authorization(credential: &SecretRef) -> Result<HeaderValue, BadTarget> {
-    let secret = match credential {
+async fn value(
+    org: &OrgId,
+    credential: &SecretRef,
+    keeper: &Keeper,
+) -> Result<Secret<Vec<u8>>, BadTarget> {
+    let plain = |text: String| Secret::new(text.into_bytes());
+    match credential {
         SecretRef::Env(name) => {
-            config::environment(name).ok_or_else(|| BadTarget::NoVariable(name.clone()))?
+            let found = config::environment(name).map(plain);
+            found.ok_or_else(|| BadTarget::NoVariable(name.clone()))
         }
-        SecretRef::File(path) => fs::read_to_string(path).map_err(BadTarget::NoFile)?,
-        SecretRef::Stored(_) | SecretRef::Sealed(_) => return Err(BadTarget::Credential),
-    };
-    let secret = secret.trim();
-    if secret.is_empty() {
+        SecretRef::File(path) => fs::read_to_string(path).map(plain).map_err(BadTarget::NoFile),
+        SecretRef::Stored(_) => Err(BadTarget::NotStored),
+        SecretRef::Sealed(text) => Ok(keeper.open(org, column::PROVIDER_CREDENTIAL, text).await?),
+    }
+}
+
+/// The header's value shares its memory with what is sent; it is not overwritten after use.
+fn bearer(secret: &Secret<Vec<u8>>) -> Result<HeaderValue, BadTarget> {
+    let secret = secret.expose().trim_ascii();
+    if secret.is_empty() || !secret.iter().all(|byte| (b' '..=b'~').contains(byte)) {
         return Err(BadTarget::Credential);
     }
-    let mut value =
-        HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| BadTarget::Credential)?;
+    let value = Bytes::from([b"Bearer ".as_slice(), secret].concat());
+    let mut value = HeaderValue::from_maybe_shared(value).map_err(|_| BadTarget::Credential)?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -139,10 +139,12 @@ macro_rules! wall_contract {
             what_is_not_named_is_not_seen,
             the_tables_are_made_once,
             a_gateway_that_is_lost_keeps_no_lock,
+            a_refused_row_is_told_from_a_server_that_is_away,
+            a_lost_connection_is_no_fault_of_the_rows,
         );
         $crate::clauses!(crowd, $fresh;
             two_gateways_at_once_keep_every_sum,
-            a_new_pot_misses_no_row_that_is_under_way,
+            a_new_pot_counts_every_row_that_is_under_way,
             a_cursor_passes_no_row_by,
             a_limit_reaches_a_pot_that_is_being_made,
         );

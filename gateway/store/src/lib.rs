@@ -13,6 +13,7 @@ pub mod last_use;
 pub mod model;
 pub mod postgres;
 mod projection;
+pub mod seal;
 pub mod session;
 pub mod sqlite;
 pub mod ticket;

@@ -27,12 +27,13 @@ use policies::{
     time::{Span, Timestamp},
 };
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, Connection, Executor, PgConnection, PgPool, Postgres as Engine, Row,
-    SqlSafeStr, Transaction,
+    AssertSqlSafe, ColumnIndex, Connection, Executor, PgConnection, PgPool, Postgres as Engine,
+    Row, SqlSafeStr, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use tokio::time;
 
 /// The role that the engine works as, whoever logs in. The migrations make it.
 const APP_ROLE: &str = "penstock_app";
@@ -43,9 +44,15 @@ const ACQUIRE_MILLIS_MAX: u64 = 5_000;
 /// the next one of a transaction: a gateway that is lost keeps no lock for longer.
 const SERVER_MILLIS_MAX: [(&str, &str); 3] = [
     ("lock_timeout", "5000"),
-    ("statement_timeout", "30000"),
+    ("statement_timeout", "300000"),
     ("idle_in_transaction_session_timeout", "10000"),
 ];
+/// How long a call waits for the server's answer: it may be gone without a word. Reports may take
+/// as long as a statement.
+const CALL: Duration = Duration::from_secs(30);
+const REPORT: Duration = Duration::from_secs(310);
+/// A connection that was not used for this long is tried before it is used again.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often a transaction is made that the server ends because of others.
 const ATTEMPTS_MAX: u32 = 4;
 
@@ -105,6 +112,16 @@ impl Postgres {
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS_MAX))
             .after_connect(|connection, _| Box::pin(take_role(connection)))
+            // Trying each time would cost each call a round trip.
+            .test_before_acquire(false)
+            .before_acquire(|connection, was| {
+                Box::pin(async move {
+                    if QUIET <= was.idle_for {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options(url)?)
             .await?;
         up_to_date(&pool).await?;
@@ -129,7 +146,8 @@ impl Postgres {
     /// One statement in one round trip, the name of the org included. Nothing in `sql` may come
     /// from outside, but for numbers and ids.
     async fn read(&self, sight: Sight<'_>, sql: &str) -> Result<Vec<PgRow>, Fault> {
-        let rows = sqlx::raw_sql(sight.before(sql)).fetch_all(&self.pool).await?;
+        let rows = sqlx::raw_sql(sight.before(sql)).fetch_all(&self.pool);
+        let rows = bounded(REPORT, rows).await?;
         // The first row is that of the name.
         Ok(rows.into_iter().skip(1).collect())
     }
@@ -191,7 +209,7 @@ where
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match attempt().await {
+        match bounded(CALL, attempt()).await {
             Err(Fault::Engine(cause)) if is_because_of_others(&cause) => {
                 if attempts == ATTEMPTS_MAX {
                     return Err(Fault::Away(cause.to_string()));
@@ -200,6 +218,18 @@ where
             outcome => return outcome,
         }
     }
+}
+
+/// What has no answer by then is [`Fault::Away`].
+async fn bounded<T, E>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Fault>
+where
+    Fault: From<E>,
+{
+    let answer = time::timeout(limit, call).await;
+    Ok(answer.map_err(|_| Fault::Away("the server does not answer".to_owned()))??)
 }
 
 fn is_because_of_others(cause: &sqlx::Error) -> bool {
@@ -212,10 +242,7 @@ fn text(text: &str) -> Cow<'_, str> {
 }
 
 /// The bytes of an id or a hash.
-fn sized<const N: usize>(
-    row: &PgRow,
-    column: impl ColumnIndex<PgRow>,
-) -> Result<[u8; N], Fault> {
+fn sized<const N: usize>(row: &PgRow, column: impl ColumnIndex<PgRow>) -> Result<[u8; N], Fault> {
     let stored: Vec<u8> = row.try_get(column)?;
     stored.try_into().map_err(|stored: Vec<u8>| Fault::Unreadable {
         what: "id or hash",

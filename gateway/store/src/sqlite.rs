@@ -1,6 +1,7 @@
 //! The embedded engine: one file, one writer, a few readers.
 
 mod audit;
+mod decision;
 mod directory;
 mod idempotency;
 mod last_use;

@@ -2,9 +2,9 @@
 //!
 //! One automaton over the marks of all rules reads the text once. At a mark a second one reads the
 //! whole pattern, and each match is then judged by a check of its rule, because a shape alone
-//! proves little. Both automata are built whole and never change, so that no text, however
-//! hostile, can make the next one slower. Text with look-alike digits, invisible characters or
-//! `\u` escapes is read a second time in a folded view and its hits are mapped back.
+//! proves little. Both automata are built whole, with the program, and never change, so that no
+//! text, however hostile, can make the next one slower. Text with look-alike digits, invisible
+//! characters or `\u` escapes is read a second time in a folded view and its hits are mapped back.
 
 mod assignment;
 mod block;
@@ -17,27 +17,27 @@ mod words;
 
 use regex_automata::{
     Anchored, Input,
-    dfa::{Automaton, StartKind, dense, regex::Regex},
-    nfa::thompson,
-    util::syntax,
+    dfa::{Automaton, dense, regex::Regex},
+    util::wire::DeserializeError,
 };
 use rules::{RULES, Rule, Seen, Verdict, Weight};
 use std::ops::Range;
 
-/// Bytes that one automaton may have; more cannot come about but by a change of the rules.
-const AUTOMATON_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A key longer than this tells nothing of the value beside it.
 const KEY_BYTES_MAX: usize = 64;
 /// A value longer than this is a text of its own.
 const VALUE_BYTES_MAX: usize = 1024;
 
-/// The rules made ready. Costly to build (some 200 milliseconds), cheap to use: build once, share.
+/// An automaton that lies in the program as the build has made it.
+type Automata = dense::DFA<&'static [u32]>;
+
+/// The rules made ready. Its automata are checked when they are read: read once, share.
 #[derive(Debug)]
 pub struct Detectors {
     /// Where a pattern can begin.
-    marks: Regex,
+    marks: Regex<Automata>,
     /// All patterns, read from a mark on.
-    patterns: dense::DFA<Vec<u32>>,
+    patterns: Automata,
 }
 
 /// One stretch of the text and a label that it carries.
@@ -53,37 +53,19 @@ pub struct Finding {
     pub span: Range<usize>,
 }
 
-/// The built-in rules do not compile; only a change of this crate can cause it.
+/// The automata are not those that this build made.
 #[derive(Debug, thiserror::Error)]
-#[error("the built-in detectors do not compile")]
-pub struct BuildError(#[from] Box<dense::BuildError>);
+#[error("the built-in detectors cannot be read: {0}")]
+pub struct BuildError(#[from] DeserializeError);
 
 impl Detectors {
-    /// Compiles the built-in rules.
+    /// Makes the built-in rules ready.
     ///
     /// # Errors
-    /// [`BuildError`] when a pattern is not valid or is too large.
+    /// [`BuildError`] when what the build made of them cannot be read.
     pub fn builtin() -> Result<Self, BuildError> {
-        let marks = marks();
-        let patterns: Vec<&str> = RULES.iter().map(|rule| rule.pattern).collect();
-        let bytes = syntax::Config::new().unicode(false).utf8(false);
-        let any_bytes = thompson::Config::new().utf8(false);
-        let bounded = dense::Config::new()
-            .dfa_size_limit(Some(AUTOMATON_BYTES_MAX))
-            .determinize_size_limit(Some(2 * AUTOMATON_BYTES_MAX));
-        let marks = Regex::builder()
-            .dense(bounded.clone().start_kind(StartKind::Unanchored))
-            .syntax(bytes)
-            .thompson(any_bytes.clone())
-            .build(&marks)
-            .map_err(Box::new)?;
-        let patterns = dense::Builder::new()
-            .configure(bounded.start_kind(StartKind::Anchored))
-            .syntax(bytes)
-            .thompson(any_bytes)
-            .build_many(&patterns)
-            .map_err(Box::new)?;
-        Ok(Self { marks, patterns })
+        let marks = Regex::builder().build_from_dfas(read(MARKS)?, read(MARKS_REVERSE)?);
+        Ok(Self { marks, patterns: read(PATTERNS)? })
     }
 
     /// All findings in `text`, in order. Two overlap only where they are one stretch with several
@@ -161,20 +143,27 @@ impl Detectors {
     }
 }
 
-/// All marks as one pattern. What they have in common is written once, which halves the work of
-/// building the automaton.
-fn marks() -> String {
-    let (mut words, mut others) = (Vec::new(), Vec::new());
-    for rule in RULES {
-        match rule.mark.strip_prefix(WORD_BEGINS) {
-            Some(mark) => words.push(mark),
-            None => others.push(rule.mark),
-        }
-    }
-    format!("{WORD_BEGINS}(?:{})|{}", words.join("|"), others.join("|"))
+fn read(automaton: &'static Aligned<[u8]>) -> Result<Automata, BuildError> {
+    Ok(dense::DFA::from_bytes(&automaton.bytes)?.0)
 }
 
-const WORD_BEGINS: &str = r"\b";
+/// Bytes that lie where numbers of 32 bits may.
+#[repr(C)]
+struct Aligned<B: ?Sized> {
+    _numbers: [u32; 0],
+    bytes: B,
+}
+
+macro_rules! automaton {
+    ($name:ident = $file:literal) => {
+        static $name: &Aligned<[u8]> =
+            &Aligned { _numbers: [], bytes: *include_bytes!(concat!(env!("OUT_DIR"), "/", $file)) };
+    };
+}
+
+automaton!(MARKS = "marks.dfa");
+automaton!(MARKS_REVERSE = "marks_reverse.dfa");
+automaton!(PATTERNS = "patterns.dfa");
 
 struct Hit {
     rule: &'static Rule,

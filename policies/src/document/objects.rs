@@ -1,6 +1,8 @@
 //! What requests are answered with, priced and bounded by, field by field.
 
-use super::shape::{bound_default, is_default, is_false, is_true, output_default, weight_default, yes};
+use super::shape::{
+    bound_default, is_default, is_false, is_true, output_default, weight_default, yes,
+};
 use crate::{
     data::{Clearance, Rule},
     time::Period,

@@ -133,78 +133,68 @@ fn faces(shape: &Value) -> (Value, Value, Value) {
     (written, patch, read)
 }
 
-fn own() -> Value {
-    let text = || json!({ "type": "string" });
-    let list = json!({ "type": "array", "items": { "type": "object" } });
-    let object = |required: Value, properties: Value| {
-        json!({
-            "type": "object",
-            "additionalProperties": false,
-            "required": required,
-            "properties": properties,
-        })
-    };
+/// An object that has these fields and no other.
+fn closed(required: &[&str], properties: Value) -> Value {
     json!({
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "code", "detail"],
-            "properties": {
-                "type": { "type": "string", "format": "uri" },
-                "title": text(),
-                "status": { "type": "integer" },
-                "code": text(),
-                "detail": text(),
-                "errors": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["field", "message"],
-                        "properties": { "field": text(), "message": text() },
-                    },
-                },
-            },
-        },
-        "Page": object(
-            json!(["object", "data", "has_more", "next"]),
-            json!({
-                "object": { "const": "list" },
-                "data": list,
-                "has_more": { "type": "boolean" },
-                "next": { "type": ["string", "null"] },
-            }),
-        ),
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties,
+    })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn optional() -> Value {
+    json!({ "type": ["string", "null"] })
+}
+
+/// What only the API has.
+fn own() -> Value {
+    let owner = closed(&["name", "email"], json!({ "name": text(), "email": text() }));
+    let new_org = json!({
+        "name": text(),
+        "time_zone": optional(),
+        "support": optional(),
+        "owner": { "anyOf": [{ "type": "null" }, owner] },
+    });
+    let wish = json!({
+        "budget": optional(),
+        "limit": optional(),
+        "wanted": { "type": "object" },
+        "reason": text(),
+    });
+    let page = json!({
+        "object": { "const": "list" },
+        "data": { "type": "array", "items": { "type": "object" } },
+        "has_more": { "type": "boolean" },
+        "next": optional(),
+    });
+    let minutes = json!({ "type": "integer", "minimum": 0, "maximum": 43200 });
+    json!({
+        "Problem": problem(),
+        "Page": closed(&["object", "data", "has_more", "next"], page),
         "Myself": { "type": "object", "required": ["object", "org", "permissions"] },
         "Effective": { "type": "object", "required": ["object", "id", "name", "access"] },
-        "Rotation": object(
-            json!([]),
-            json!({ "grace_minutes": { "type": "integer", "minimum": 0, "maximum": 43200 } }),
-        ),
-        "NewOrg": object(
-            json!(["name"]),
-            json!({
-                "name": text(),
-                "time_zone": { "type": ["string", "null"] },
-                "support": { "type": ["string", "null"] },
-                "owner": {
-                    "anyOf": [
-                        { "type": "null" },
-                        object(
-                            json!(["name", "email"]),
-                            json!({ "name": text(), "email": text() }),
-                        ),
-                    ],
-                },
-            }),
-        ),
-        "NewLimitRequest": object(
-            json!(["wanted", "reason"]),
-            json!({
-                "budget": { "type": ["string", "null"] },
-                "limit": { "type": ["string", "null"] },
-                "wanted": { "type": "object" },
-                "reason": text(),
-            }),
-        ),
-        "Decision": object(json!([]), json!({ "because": { "type": ["string", "null"] } })),
+        "Rotation": closed(&[], json!({ "grace_minutes": minutes })),
+        "NewOrg": closed(&["name"], new_org),
+        "NewLimitRequest": closed(&["wanted", "reason"], wish),
+        "NewPassword": closed(&["old", "new"], json!({ "old": text(), "new": text() })),
+        "Decision": closed(&[], json!({ "because": optional() })),
     })
+}
+
+fn problem() -> Value {
+    let mistake = closed(&["field", "message"], json!({ "field": text(), "message": text() }));
+    let fields = json!({
+        "type": { "type": "string", "format": "uri" },
+        "title": text(),
+        "status": { "type": "integer" },
+        "code": text(),
+        "detail": text(),
+        "errors": { "type": "array", "items": mistake },
+    });
+    closed(&["type", "title", "status", "code", "detail"], fields)
 }

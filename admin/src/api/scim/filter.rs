@@ -172,19 +172,14 @@ fn compare(operator: Operator, actual: &Value, wanted: &Value, exact: bool) -> b
 }
 
 fn texts(operator: Operator, actual: &str, wanted: &str, exact: bool) -> bool {
+    let moments = (Timestamp::parse(actual), Timestamp::parse(wanted));
     let fold = |text: &str| if exact { text.to_owned() } else { text.to_lowercase() };
     let (actual, wanted) = (fold(actual), fold(wanted));
     match operator {
         Operator::Co => actual.contains(&wanted),
         Operator::Sw => actual.starts_with(&wanted),
         Operator::Ew => actual.ends_with(&wanted),
-        Operator::Eq
-        | Operator::Ne
-        | Operator::Gt
-        | Operator::Ge
-        | Operator::Lt
-        | Operator::Le => {
-            let moments = (Timestamp::parse(&actual), Timestamp::parse(&wanted));
+        Operator::Eq | Operator::Ne | Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le => {
             let order = match moments {
                 (Some(actual), Some(wanted)) => actual.cmp(&wanted),
                 (None, _) | (_, None) => actual.cmp(&wanted),
@@ -213,10 +208,8 @@ pub(super) fn flag(value: &Value) -> Option<bool> {
         Value::Bool(it) => Some(*it),
         Value::String(_) if text.eq_ignore_ascii_case("true") => Some(true),
         Value::String(_) if text.eq_ignore_ascii_case("false") => Some(false),
-        Value::Null
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     }
 }

@@ -101,9 +101,9 @@ impl Office {
     }
 
     async fn members(&self, name: &str) -> Vec<String> {
-        let groups = self.objects().await.into_iter().filter_map(|it| match it.document {
-            Document::Group(group) if group.name == name => Some(group.members),
-            _ => None,
+        let groups = self.objects().await.into_iter().filter_map(|it| {
+            let Document::Group(group) = it.document else { return None };
+            (group.name == name).then_some(group.members)
         });
         groups.flatten().collect()
     }

@@ -33,7 +33,7 @@ pub(in crate::pipeline) fn stamp(
         cost_centre: grant.cost_centre.clone(),
         tags: marks.tags.clone(),
         principal: grant.principal,
-        acted_for: None,
+        acted_for: scope.acted_for(),
         key: grant.key,
         end_user_hash: marks.end_user_hash.clone(),
         session_hash: marks.session_hash.clone(),

@@ -1,8 +1,12 @@
 //! What a failed attempt means: for its bill, for the next attempt, for the caller.
 
-use crate::{bill::End, pipeline::meter::Why, upstream::NoAnswer};
+use crate::{
+    bill::End,
+    pipeline::{lookback, meter::Why},
+    upstream::NoAnswer,
+};
 use http::{HeaderMap, StatusCode, header};
-use policies::refusal::Refusal;
+use policies::{refusal::Refusal, usage::Outcome};
 
 /// A provider's wish to wait is believed up to this.
 const RETRY_MILLIS_MAX: i64 = 120_000;
@@ -19,6 +23,18 @@ pub(super) enum Failure {
     BrokenAnswer(Why),
     #[error("the provider answered {status}")]
     Rejected { status: StatusCode, retry_millis: Option<i64> },
+    /// Its caller may not go on.
+    #[error("the credential of the request was revoked")]
+    Revoked,
+}
+
+impl From<Why> for Failure {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Revoked => Self::Revoked,
+            Why::Closed | Why::BrokenOff | Why::Late => Self::BrokenAnswer(why),
+        }
+    }
 }
 
 impl Failure {
@@ -30,19 +46,24 @@ impl Failure {
     pub(super) fn is_callers(&self) -> bool {
         match self {
             Self::Rejected { status, .. } => matches!(status.as_u16(), 400 | 413 | 415 | 422),
-            Self::NotSetUp | Self::NoAnswer(_) | Self::BrokenAnswer(_) => false,
+            Self::NotSetUp | Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Revoked => false,
         }
     }
 
     /// True: it speaks against the health of the deployment.
     pub(super) fn is_of_deployment(&self) -> bool {
         match self {
-            Self::NotSetUp => false,
+            Self::NotSetUp | Self::Revoked => false,
             Self::NoAnswer(_) | Self::BrokenAnswer(_) => true,
             Self::Rejected { status, .. } => {
                 status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 404)
             }
         }
+    }
+
+    /// True: no other deployment is asked.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Revoked)
     }
 
     /// What the attempt cost. A rejection is surely not begun; a server error may have been.
@@ -56,6 +77,7 @@ impl Failure {
                 let begun = status.is_server_error() && *status != StatusCode::SERVICE_UNAVAILABLE;
                 if begun { End::Unknown } else { End::NotBegun }
             }
+            Self::Revoked => End::Counted { outcome: Outcome::Cut, flaw: None },
         }
     }
 
@@ -70,6 +92,7 @@ impl Failure {
             Self::NotSetUp | Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Rejected { .. } => {
                 Refusal::UpstreamFailed
             }
+            Self::Revoked => lookback::revoked(),
         }
     }
 }

@@ -1,11 +1,17 @@
 //! What a request says about itself, for its usage record: never an identity.
 
 use super::Content;
-use crate::pipeline::resolve::Scope;
+use crate::{
+    pipeline::resolve::Scope,
+    purse::{Counted, EndUser},
+};
 use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName};
-use policies::refusal::Refusal;
-use std::collections::BTreeMap;
+use policies::{
+    refusal::Refusal,
+    tenant::{LimitRule, Tenant},
+};
+use std::{collections::BTreeMap, sync::Arc};
 
 const CLIENT_REQUEST_ID: [HeaderName; 2] =
     [HeaderName::from_static("x-client-request-id"), HeaderName::from_static("x-request-id")];
@@ -26,16 +32,38 @@ const MARK_BYTES_MAX: usize = 128;
 const TAGS_MAX: usize = 16;
 /// Bytes of a hash that tells end users, sessions and tasks apart within an org.
 const HASH_BYTES: usize = 8;
+const END_USER: &str = "end user";
 
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
     pub client_request_id: Option<String>,
     pub session_hash: Option<String>,
     pub end_user_hash: Option<String>,
+    /// Where limits of their own apply to them.
+    pub end_user: Option<Limited>,
     pub request_class: Option<String>,
     /// Route, request class and system prompt, hashed: requests of one task share it.
     pub task_hash: Option<String>,
     pub tags: BTreeMap<String, String>,
+}
+
+/// An end user to whom limits apply.
+#[derive(Clone, Debug)]
+pub struct Limited {
+    who: EndUser,
+    rules: Vec<Arc<LimitRule>>,
+}
+
+impl Limited {
+    /// What is set for one of this name, else what is set for each.
+    fn read(tenant: &Tenant, name: &str, hash: [u8; HASH_BYTES]) -> Option<Self> {
+        let rules = tenant.end_user.get(name).unwrap_or(&tenant.end_users);
+        (!rules.is_empty()).then(|| Self { who: EndUser(hash), rules: rules.clone() })
+    }
+
+    pub fn limits(&self) -> impl Iterator<Item = Counted<'_>> {
+        self.rules.iter().map(|rule| Counted { rule, end_user: Some(self.who) })
+    }
 }
 
 impl Marks {
@@ -44,7 +72,8 @@ impl Marks {
         scope: &Scope,
         content: &Content,
     ) -> Result<Self, Refusal> {
-        let hash = |kind: &str, value: &[u8]| hash(scope, kind, value);
+        let hash = |kind: &str, value: &[u8]| hex::encode(hash(scope, kind, value));
+        let tenant = &scope.live().tenant;
         let request_class = first(headers, &REQUEST_CLASS).map(str::to_owned);
         let (user, system) = match content {
             Content::Chat(chat) => {
@@ -60,7 +89,10 @@ impl Marks {
         Ok(Self {
             client_request_id: first(headers, &CLIENT_REQUEST_ID).map(str::to_owned),
             session_hash: first(headers, &SESSION).map(|it| hash("session", it.as_bytes())),
-            end_user_hash: user.map(|user| hash("end user", user.as_bytes())),
+            end_user: user.and_then(|user| {
+                Limited::read(tenant, user, self::hash(scope, END_USER, user.as_bytes()))
+            }),
+            end_user_hash: user.map(|user| hash(END_USER, user.as_bytes())),
             task_hash: task,
             tags: tags(headers, &scope.grant().tags)?,
             request_class,
@@ -74,13 +106,15 @@ fn first<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Option<&'a str> {
 }
 
 /// The org is hashed in, so that no two orgs share a hash.
-fn hash(scope: &Scope, kind: &str, value: &[u8]) -> String {
+fn hash(scope: &Scope, kind: &str, value: &[u8]) -> [u8; HASH_BYTES] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(scope.live().tenant.org.as_bytes());
     context.update(kind.as_bytes());
     context.update(&[0]);
     context.update(value);
-    hex::encode(context.finish().as_ref().get(..HASH_BYTES).unwrap_or_default())
+    let digest = context.finish();
+    // SHA-256 has 32 bytes.
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// `x-penstock-tags: team=search,run=42`. Only keys that the project declares.

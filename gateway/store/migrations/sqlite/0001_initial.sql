@@ -114,7 +114,8 @@ CREATE TABLE usage (
     price BLOB,
     revision INTEGER NOT NULL,
     boot BLOB NOT NULL,
-    chain TEXT NOT NULL,
+    -- Each budget of the chain: its id, start and end, 32 bytes.
+    chain BLOB NOT NULL,
     hold INTEGER NOT NULL,
     admitted_at INTEGER NOT NULL,
     queue_millis INTEGER NOT NULL,
@@ -147,10 +148,21 @@ CREATE INDEX usage_by_time ON usage (org, admitted_at);
 CREATE TABLE decision (
     org BLOB NOT NULL,
     request BLOB NOT NULL,
-    project BLOB NOT NULL,
     decided_at INTEGER NOT NULL,
+    project BLOB NOT NULL,
+    principal_kind TEXT NOT NULL,
+    principal BLOB NOT NULL,
+    key BLOB NOT NULL,
+    surface TEXT NOT NULL,
+    model TEXT NOT NULL,
     verdict TEXT NOT NULL,
     refusal TEXT,
-    body TEXT NOT NULL,
+    floor TEXT NOT NULL,
+    caller TEXT,
+    -- Null where there are none; else JSON, as the others.
+    labels TEXT,
+    candidates TEXT,
+    masked TEXT,
+    revision INTEGER NOT NULL,
     PRIMARY KEY (org, request)
-) STRICT;
+) STRICT, WITHOUT ROWID;

@@ -1,6 +1,6 @@
 //! [`Directory`] in PostgreSQL.
 
-use super::{Postgres, Sight, sized, unreadable};
+use super::{CALL, Postgres, Sight, bounded, sized, unreadable};
 use crate::{Directory, Fault, Settings, sorted};
 use async_trait::async_trait;
 use policies::{
@@ -12,9 +12,10 @@ use sqlx::Row;
 #[async_trait]
 impl Directory for Postgres {
     async fn revisions(&self) -> Result<Vec<(OrgId, Revision)>, Fault> {
-        let rows =
-            sqlx::query("SELECT id, revision FROM org ORDER BY id").fetch_all(&self.pool).await?;
-        rows.iter()
+        let rows = sqlx::query("SELECT id, revision FROM org ORDER BY id").fetch_all(&self.pool);
+        bounded(CALL, rows)
+            .await?
+            .iter()
             .map(|row| {
                 let org = OrgId::from_bytes(sized(row, "id")?);
                 Ok((org, revision(row.try_get("revision")?)?))
@@ -42,9 +43,10 @@ impl Directory for Postgres {
 
     async fn keys(&self) -> Result<Vec<([u8; 32], OrgId, KeyId)>, Fault> {
         let rows = sqlx::query("SELECT sha256, org, key FROM key_hash ORDER BY sha256")
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
+            .fetch_all(&self.pool);
+        bounded(CALL, rows)
+            .await?
+            .iter()
             .map(|row| {
                 let org = OrgId::from_bytes(sized(row, "org")?);
                 let key = KeyId::from_bytes(sized(row, "key")?);
@@ -56,8 +58,8 @@ impl Directory for Postgres {
     async fn org_of_key(&self, sha256: &[u8; 32]) -> Result<Option<OrgId>, Fault> {
         let row = sqlx::query("SELECT org FROM key_hash WHERE sha256 = $1")
             .bind(sha256.as_slice())
-            .fetch_optional(&self.pool)
-            .await?;
+            .fetch_optional(&self.pool);
+        let row = bounded(CALL, row).await?;
         row.map(|row| sized(&row, "org").map(OrgId::from_bytes)).transpose()
     }
 }

@@ -21,7 +21,7 @@ mod pots;
 mod ship;
 mod sync;
 
-use super::{Postgres, Sight, Writing, again};
+use super::{CALL, Postgres, Sight, Writing, again, bounded};
 use crate::{Fault, Ledger, PotState, Shipment, SyncAsk, SyncReply};
 use async_trait::async_trait;
 use policies::{
@@ -35,14 +35,14 @@ use std::collections::BTreeSet;
 #[async_trait]
 impl Ledger for Postgres {
     async fn open_boot(&self, boot: &BootId, journal: &JournalId) -> Result<(), Fault> {
-        sqlx::query(
+        let opened = sqlx::query(
             "INSERT INTO boot (id, journal, last_seen, state)
              VALUES ($1, $2, ledger_now(), 'open') ON CONFLICT DO NOTHING",
         )
         .bind(boot.as_bytes().as_slice())
         .bind(journal.as_bytes().as_slice())
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        bounded(CALL, opened).await?;
         Ok(())
     }
 

@@ -13,14 +13,14 @@ use policies::{
     usage::{Ending, Leg, Outcome, Principal, Source, Stamp, Surface, Tokens, UsageRecord},
 };
 use rusqlite::{Statement, params};
-use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Row, sqlite::SqliteRow};
 use std::fmt::Write;
 
 /// A unit as text, with its comma: room to write it in one go.
 const UNIT_BYTES: usize = 38;
-/// A pot of a chain as text, about.
-const POT_BYTES: usize = 80;
+/// A pot of a chain: its budget, start and end.
+const POT_BYTES: usize = 32;
 
 /// In the order in which [`insert`] binds them.
 pub(super) const COLUMNS: [&str; 51] = [
@@ -111,7 +111,7 @@ pub(super) fn insert(insert: &mut Statement<'_>, record: &UsageRecord) -> Result
         it.price.as_ref().map(PriceId::as_bytes),
         revision,
         it.boot.as_bytes(),
-        chain_words(&it.chain)?,
+        chain_bytes(&it.chain),
         it.hold.0,
         it.admitted_at.0,
         it.queue_millis,
@@ -211,7 +211,7 @@ pub(super) fn tokens(row: &SqliteRow) -> Result<Tokens, Fault> {
     })
 }
 
-fn principal_words(principal: &Principal) -> (&'static str, &[u8; 16]) {
+pub(super) fn principal_words(principal: &Principal) -> (&'static str, &[u8; 16]) {
     match principal {
         Principal::User(id) => (UserId::PREFIX, id.as_bytes()),
         Principal::ServiceAccount(id) => (ServiceAccountId::PREFIX, id.as_bytes()),
@@ -237,19 +237,31 @@ fn joined(units: &[policies::ids::UnitId]) -> String {
     text
 }
 
-fn chain_words(chain: &Chain) -> Result<String, Fault> {
-    let pots = chain.iter().map(|pot| (pot.budget, pot.span.starts, pot.span.ends));
-    let mut text = Vec::with_capacity(chain.len() * POT_BYTES);
-    serde_json::Serializer::new(&mut text)
-        .collect_seq(pots)
-        .map_err(|cause| unreadable("json", &cause))?;
-    String::from_utf8(text).map_err(|cause| unreadable("json", &cause))
+fn chain_bytes(chain: &Chain) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(chain.len() * POT_BYTES);
+    for Pot { budget, span } in chain {
+        bytes.extend_from_slice(budget.as_bytes());
+        bytes.extend_from_slice(&span.starts.0.to_be_bytes());
+        bytes.extend_from_slice(&span.ends.0.to_be_bytes());
+    }
+    bytes
 }
 
 fn chain(row: &SqliteRow) -> Result<Chain, Fault> {
-    let pots: Vec<(BudgetId, Timestamp, Timestamp)> = from_json(row, "chain")?;
-    let pots = pots.into_iter();
-    Ok(pots.map(|(budget, starts, ends)| Pot { budget, span: Span { starts, ends } }).collect())
+    let bytes: &[u8] = row.try_get("chain")?;
+    let (pots, rest) = bytes.as_chunks::<POT_BYTES>();
+    if !rest.is_empty() {
+        return Err(unreadable("chain", &"not whole"));
+    }
+    pots.iter().map(pot_of).collect()
+}
+
+fn pot_of(bytes: &[u8; POT_BYTES]) -> Result<Pot, Fault> {
+    let (budget, span) = bytes.split_at(16);
+    let (starts, ends) = span.split_at(8);
+    let moment = |bytes| sized(bytes, "chain").map(|bytes| Timestamp(i64::from_be_bytes(bytes)));
+    let span = Span { starts: moment(starts)?, ends: moment(ends)? };
+    Ok(Pot { budget: BudgetId::from_bytes(sized(budget, "chain")?), span })
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Fault> {
@@ -273,7 +285,7 @@ fn optional(row: &SqliteRow, column: &'static str) -> Result<Option<[u8; 16]>, F
     stored.map(|stored| sized(stored, column)).transpose()
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     row: &SqliteRow,
     column: &'static str,
     from_word: fn(&str) -> Option<T>,

@@ -1,6 +1,6 @@
 //! [`UsageLog`] in SQLite.
 
-use super::{Sqlite, row};
+use super::{Sqlite, decision, row};
 use crate::{By, Cursor, Fault, UsageLog, UsageSum};
 use async_trait::async_trait;
 use policies::{
@@ -72,16 +72,15 @@ impl UsageLog for Sqlite {
         .bind(project.as_bytes().as_slice())
         .fetch_all(&self.readers)
         .await?;
-        let decision = sqlx::query(
-            "SELECT body FROM decision WHERE org = ?1 AND request = ?2 AND project = ?3",
-        )
-        .bind(org.as_bytes().as_slice())
-        .bind(request.as_bytes().as_slice())
-        .bind(project.as_bytes().as_slice())
-        .fetch_optional(&self.readers)
-        .await?;
+        let decided =
+            sqlx::query("SELECT * FROM decision WHERE org = ?1 AND request = ?2 AND project = ?3")
+                .bind(org.as_bytes().as_slice())
+                .bind(request.as_bytes().as_slice())
+                .bind(project.as_bytes().as_slice())
+                .fetch_optional(&self.readers)
+                .await?;
         let records = rows.iter().map(row::read).collect::<Result<_, _>>()?;
-        Ok((records, decision.map(|row| row::from_json(&row, "body")).transpose()?))
+        Ok((records, decided.as_ref().map(decision::read).transpose()?))
     }
 }
 

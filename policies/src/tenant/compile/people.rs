@@ -3,7 +3,7 @@
 use super::Reading;
 use crate::{
     authority,
-    document::{CREDENTIAL_HOURS_MAX, Document, Owner, Subject},
+    document::{ActFor, CREDENTIAL_HOURS_MAX, Document, Membership, Org, Owner, Subject},
     ids::{OrgId, ServiceAccountId, UserId},
     permission::Permission,
     role::{self, Level, Role},
@@ -47,38 +47,19 @@ impl Reading<'_> {
 
     pub(super) fn check_people(&mut self) {
         let installation = self.is_installation();
-        let mut identities = HashSet::new();
         for object in self.objects {
             let at = &object.document;
             match at {
-                Document::Org(it) => {
-                    self.check_networks(at, &it.sources);
-                    if !(1..=CREDENTIAL_HOURS_MAX).contains(&it.credential_hours) {
-                        let message = format!("must be 1 to {CREDENTIAL_HOURS_MAX}");
-                        self.mistake(at, "credential_hours", message);
-                    }
-                }
+                Document::Org(it) => self.check_org(at, it),
                 Document::Role(it) => self.check_role(at, &it.permissions),
                 Document::User(it) => {
                     self.check_org_roles(at, &it.roles, installation);
                     self.check_moment(at, "credentials_from", it.credentials_from.as_deref());
-                    for identity in &it.identities {
-                        if !identities.insert((&identity.issuer, &identity.subject)) {
-                            let message = "another user has the same identity";
-                            self.mistake(at, "identities", message);
-                        }
-                    }
                 }
                 Document::Group(it) => self.check_org_roles(at, &it.roles, installation),
                 Document::ServiceAccount(it) => {
                     self.check_org_roles(at, &it.roles, installation);
-                    if let Some(rule) = &it.act_for {
-                        self.check_networks(at, &rule.sources);
-                        if rule.header && rule.sources.is_empty() {
-                            let message = "`header` needs the networks in `sources`";
-                            self.mistake(at, "act_for", message);
-                        }
-                    }
+                    self.check_act_for(at, it.act_for.as_ref());
                 }
                 Document::AdminKey(it) => {
                     self.check_org_roles(at, &it.roles, installation);
@@ -89,14 +70,7 @@ impl Reading<'_> {
                     self.check_networks(at, &it.sources);
                     self.check_key_project(at, &it.owner, &it.project);
                 }
-                Document::Project(it) => {
-                    if MEMBERS_MAX < it.members.len() {
-                        self.mistake(at, "members", format!("must be at most {MEMBERS_MAX}"));
-                    }
-                    for member in &it.members {
-                        self.check_project_role(at, "members", &member.role);
-                    }
-                }
+                Document::Project(it) => self.check_members(at, &it.members),
                 Document::Unit(it) => {
                     if it.admins.iter().any(|who| matches!(who, Subject::ServiceAccount(_))) {
                         self.mistake(at, "admins", "must be users or groups");
@@ -120,6 +94,44 @@ impl Reading<'_> {
                 | Document::Limit(_)
                 | Document::Budget(_)
                 | Document::Policy(_) => {}
+            }
+        }
+        self.check_identities();
+    }
+
+    fn check_org(&mut self, at: &Document, org: &Org) {
+        self.check_networks(at, &org.sources);
+        if !(1..=CREDENTIAL_HOURS_MAX).contains(&org.credential_hours) {
+            let message = format!("must be 1 to {CREDENTIAL_HOURS_MAX}");
+            self.mistake(at, "credential_hours", message);
+        }
+    }
+
+    fn check_act_for(&mut self, at: &Document, rule: Option<&ActFor>) {
+        let Some(rule) = rule else { return };
+        self.check_networks(at, &rule.sources);
+        if rule.header && rule.sources.is_empty() {
+            self.mistake(at, "act_for", "`header` needs the networks in `sources`");
+        }
+    }
+
+    fn check_members(&mut self, at: &Document, members: &[Membership]) {
+        if MEMBERS_MAX < members.len() {
+            self.mistake(at, "members", format!("must be at most {MEMBERS_MAX}"));
+        }
+        members.iter().for_each(|it| self.check_project_role(at, "members", &it.role));
+    }
+
+    /// Nobody is two people.
+    fn check_identities(&mut self) {
+        let mut seen = HashSet::new();
+        for object in self.objects {
+            let Document::User(user) = &object.document else { continue };
+            for identity in &user.identities {
+                if !seen.insert(identity) {
+                    let message = "another user has the same identity";
+                    self.mistake(&object.document, "identities", message);
+                }
             }
         }
     }
@@ -189,9 +201,9 @@ impl Reading<'_> {
     }
 
     fn has_role(&self, name: &str) -> bool {
-        self.objects.iter().any(|object| {
-            matches!(&object.document, Document::Role(role) if role.name == name)
-        })
+        self.objects
+            .iter()
+            .any(|object| matches!(&object.document, Document::Role(role) if role.name == name))
     }
 
     fn check_networks(&mut self, at: &Document, networks: &[String]) {

@@ -218,7 +218,7 @@ impl Reading {
             Some(Token::Text(text)) => Ok(Value::String(text)),
             Some(Token::Word(word)) => {
                 let lower = word.to_ascii_lowercase();
-                let value = serde_json::from_str::<Value>(&lower).ok();
+                let value = serde_json::from_str::<Value>(&lower).ok().filter(|it| !it.is_object());
                 value.ok_or_else(|| format!("`{word}` is no value: texts stand in quotes"))
             }
             Some(Token::Open | Token::Close | Token::OpenBracket | Token::CloseBracket) | None => {

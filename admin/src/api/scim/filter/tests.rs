@@ -140,9 +140,26 @@ fn an_element_is_made_of_equations_alone() {
 
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("userName"), Just("emails"), Just("["), Just("]"), Just("("), Just(")"), Just("\""),
-        Just("\\"), Just("eq"), Just("pr"), Just("and"), Just("or"), Just("not"), Just("true"),
-        Just("\"x\""), Just(".value"), Just(" "), Just("\u{fc}"), Just("1e9"), Just("null"),
+        Just("userName"),
+        Just("emails"),
+        Just("["),
+        Just("]"),
+        Just("("),
+        Just(")"),
+        Just("\""),
+        Just("\\"),
+        Just("eq"),
+        Just("pr"),
+        Just("and"),
+        Just("or"),
+        Just("not"),
+        Just("true"),
+        Just("\"x\""),
+        Just(".value"),
+        Just(" "),
+        Just("\u{fc}"),
+        Just("1e9"),
+        Just("null"),
     ];
     proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.join(" "))
 }

@@ -4,7 +4,7 @@
 //! each, which binds and steps faster than statements of many rows.
 
 use super::{
-    super::{row, sized},
+    super::{decision, row, sized},
     fold,
 };
 use crate::{Fault, SHIPMENT_ROWS_MAX, Shipment};
@@ -102,22 +102,8 @@ fn insert_records<'r>(
 }
 
 fn insert_decisions(connection: &Connection, decisions: &[Arc<Decision>]) -> Result<(), Fault> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO decision (org, request, project, decided_at, verdict, refusal, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
-    )?;
-    for it in decisions {
-        insert.execute(params![
-            it.org.as_bytes(),
-            it.request.as_bytes(),
-            it.project.as_bytes(),
-            it.at.0,
-            it.verdict.word(),
-            it.refusal,
-            row::json(it.as_ref())?,
-        ])?;
-    }
-    Ok(())
+    let mut insert = connection.prepare_cached(decision::INSERT)?;
+    decisions.iter().try_for_each(|it| decision::insert(&mut insert, it))
 }
 
 /// Keeps what an attempt with an unknown end counts above its cost, until it is resolved.
