@@ -1,6 +1,7 @@
 //! The tables of the administration API, one for each family of routes.
 
 pub mod audit;
+pub mod credentials;
 pub mod effective;
 pub mod limit_requests;
 pub mod listener;
@@ -23,6 +24,7 @@ pub const TABLES: &[&[Row]] = &[
     orgs::ROWS,
     objects::ROWS,
     objects::KEY_ROWS,
+    credentials::ROWS,
     openapi::ROWS,
     effective::ROWS,
     limit_requests::ROWS,

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Issuers whose documents are kept at once; the one asked for least recently makes room.
-const ISSUERS_MAX: usize = 1024;
+const ISSUERS_MAX: usize = 4096;
 /// A document is fetched again when it is this old.
 const FRESH: Duration = Duration::from_secs(3600);
 
@@ -106,9 +106,11 @@ pub struct Issuers {
 
 /// Documents by issuer, and by the address of the keys where an administrator gave one.
 struct Shelf<T> {
-    kept: HashMap<(String, Option<String>), (u64, Arc<Kept<T>>)>,
+    kept: HashMap<Name, (u64, Arc<Kept<T>>)>,
     asked: u64,
 }
+
+type Name = (String, Option<String>);
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {

@@ -6,9 +6,12 @@ pub const PAGES: &[(&str, &str)] = &[
     ("apply", include_str!("../manual/apply.md")),
     ("apply.schema.json", include_str!("../manual/apply.schema.json")),
     ("audit", include_str!("../manual/audit.md")),
+    ("callers", include_str!("../manual/callers.md")),
     ("openapi.json", include_str!("../manual/openapi.json")),
+    ("organization-api", include_str!("../manual/organization-api.md")),
     ("scim", include_str!("../manual/scim.md")),
     ("secrets", include_str!("../manual/secrets.md")),
+    ("sign-in", include_str!("../manual/sign-in.md")),
     ("usage", include_str!("../manual/usage.md")),
 ];
 

@@ -14,6 +14,7 @@ use crate::{
     outbound::Ways,
     pipeline::identity::Identities,
     purse::{Patience, Purse},
+    ready::Ready,
     shipper::{Outbox, Shipper},
     sinks::{self, Lookout, Sinks},
     snapshot::Snapshot,
@@ -26,7 +27,7 @@ use admin::{
         Issuers,
         credential::{self, Mint},
     },
-    probe::{Probe, Readiness},
+    probe::Probe,
     service::sign_in::SignIn,
     services::Services,
 };
@@ -187,7 +188,12 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
     let (client, admin) = (client_listener.local_addr()?, admin_listener.local_addr()?);
     let deadline = config::millis(config.edge.drain_millis);
 
-    let probe: Arc<dyn Probe> = Arc::new(Ready { app: Arc::clone(&app), drain: drain.clone() });
+    let probe: Arc<dyn Probe> = Arc::new(Ready {
+        app: Arc::clone(&app),
+        store: Arc::clone(&store),
+        keeper: Arc::clone(&keeper),
+        drain: drain.clone(),
+    });
     let sign_in = SignIn {
         public_url: config.admin.public_url(admin).map_err(anyhow::Error::msg)?,
         session_hours: config.admin.session_hours,
@@ -271,24 +277,8 @@ fn limits(config: &Config) -> listener::Limits {
 async fn keep_house(app: Arc<App>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
         app.doorman.forget_quiet();
-        app.identities.issuers().refresh_ahead().await;
         app.purse.close_periods().await;
-    }
-}
-
-struct Ready {
-    app: Arc<App>,
-    drain: CancellationToken,
-}
-
-impl Probe for Ready {
-    fn readiness(&self) -> Readiness {
-        Readiness {
-            store: self.app.snapshot.store_answers(),
-            journal: self.app.journal.healthy(),
-            snapshot: self.app.snapshot.current().tenants().next().is_some(),
-            draining: self.drain.is_cancelled(),
-        }
+        app.identities.issuers().refresh_ahead().await;
     }
 }
 

@@ -11,6 +11,7 @@ pub mod bill;
 pub mod counter;
 pub mod journal;
 pub mod purse;
+pub mod ready;
 pub mod shipper;
 
 pub mod doorman;

@@ -113,7 +113,8 @@ fn way(sink: &Sink, outbound: &Arc<dyn Outbound>) -> anyhow::Result<Way> {
                 config::environment(secret_env)
                     .with_context(|| format!("secret_env: `{secret_env}` is not set"))?
             };
-            Ok(Way::Webhook(Webhook::new(url, secret.trim(), Arc::clone(outbound))?))
+            let webhook = Webhook::new(url, secret.trim(), Arc::clone(outbound))?;
+            Ok(Way::Webhook(Box::new(webhook)))
         }
     }
 }

@@ -6,6 +6,7 @@ mod notices;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::live::trial;
 pub use self::live::{Live, Target};
 
 use self::notices::Notices;
@@ -47,6 +48,8 @@ pub struct World {
 /// What a secret opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownKey {
+    /// Of the secret.
+    pub sha256: [u8; 32],
     pub org: OrgId,
     pub key: KeyId,
     /// A secret that was rotated away is good until then.
@@ -101,7 +104,7 @@ impl World {
             let retired = &live.tenant.retired;
             live.tenant.key_hashes.iter().map(move |(hash, key)| {
                 let until = retired.get(hash).copied().unwrap_or(Timestamp::NEVER);
-                (*hash, KnownKey { org, key: *key, until })
+                (*hash, KnownKey { sha256: *hash, org, key: *key, until })
             })
         });
         self.keys = keys.collect();

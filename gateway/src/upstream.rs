@@ -2,7 +2,7 @@
 
 use crate::config::{self, Upstream as Deadlines};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -28,6 +28,9 @@ use std::{
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 const IDLE_CONNECTION: Duration = Duration::from_secs(45);
 
+/// How long a provider may take to answer a trial.
+const TRIAL: Duration = Duration::from_secs(10);
+
 const USER_AGENT: &str = concat!("penstock/", env!("CARGO_PKG_VERSION"));
 
 /// The header by which a provider can name our attempt (OpenAI documents it under this name).
@@ -46,8 +49,13 @@ pub enum NoAnswer {
     Late,
 }
 
+type Carrier = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+/// Two ways with connections of their own: to wherever the operator points, and to the public
+/// internet alone.
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    anywhere: Carrier,
+    public: Carrier,
     first_byte: Duration,
 }
 
@@ -58,38 +66,83 @@ pub struct Sending<'a> {
     /// `req_../attempt`.
     pub attempt: String,
     pub stream: bool,
+    /// No private address is connected to.
+    pub public_only: bool,
     pub body: Bytes,
 }
 
 impl Upstream {
     pub fn new(deadlines: &Deadlines) -> Self {
-        let mut http = HttpConnector::new_with_resolver(Resolver);
-        http.set_nodelay(true);
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(config::millis(deadlines.connect_millis)));
-        let https = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(https);
-        Self { client, first_byte: config::millis(deadlines.first_byte_millis) }
+        let carrier = |public_only| carrier(Resolver { public_only }, deadlines);
+        let first_byte = config::millis(deadlines.first_byte_millis);
+        Self { anywhere: carrier(false), public: carrier(true), first_byte }
     }
 
     pub async fn send(&self, sending: Sending<'_>) -> Result<Response<Incoming>, NoAnswer> {
+        let carrier = if sending.public_only { &self.public } else { &self.anywhere };
+        if sending.public_only && is_private_literal(sending.uri) {
+            return Err(NoAnswer::Unreachable);
+        }
         let request = sending.request().map_err(|_| NoAnswer::Unreachable)?;
-        match tokio::time::timeout(self.first_byte, self.client.request(request)).await {
+        match tokio::time::timeout(self.first_byte, carrier.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(fault)) if fault.is_connect() => Err(NoAnswer::Unreachable),
             Ok(Err(_)) => Err(NoAnswer::BrokenOff),
             Err(_late) => Err(NoAnswer::Late),
         }
     }
+}
+
+impl Upstream {
+    /// The status of a GET: whether a provider is there and takes the credential.
+    pub async fn try_out(
+        &self,
+        uri: &Uri,
+        authorization: Option<&HeaderValue>,
+        public_only: bool,
+    ) -> Result<StatusCode, NoAnswer> {
+        if public_only && is_private_literal(uri) {
+            return Err(NoAnswer::Unreachable);
+        }
+        let carrier = if public_only { &self.public } else { &self.anywhere };
+        let mut request = Request::new(Full::default());
+        request.uri_mut().clone_from(uri);
+        let agent = HeaderValue::from_static(USER_AGENT);
+        request.headers_mut().insert(header::USER_AGENT, agent);
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
+        match tokio::time::timeout(TRIAL, carrier.request(request)).await {
+            Ok(Ok(answer)) => Ok(answer.status()),
+            Ok(Err(_)) => Err(NoAnswer::Unreachable),
+            Err(_late) => Err(NoAnswer::Late),
+        }
+    }
+}
+
+/// An address that is written out is asked of no resolver.
+fn is_private_literal(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().is_ok_and(egress::is_private)
+}
+
+fn carrier(resolver: Resolver, deadlines: &Deadlines) -> Carrier {
+    let mut http = HttpConnector::new_with_resolver(resolver);
+    http.set_nodelay(true);
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(config::millis(deadlines.connect_millis)));
+    let https = HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .wrap_connector(http);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .build(https)
 }
 
 impl Sending<'_> {
@@ -112,7 +165,10 @@ impl Sending<'_> {
 /// Resolves names, and leaves out addresses to which no connection is ever made. It runs at each
 /// connect, so a name that changes its mind after a check gains nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Resolver;
+pub struct Resolver {
+    /// Private addresses are left out too.
+    public_only: bool,
+}
 
 impl tower::Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -124,9 +180,13 @@ impl tower::Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let public_only = self.public_only;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = found.filter(|address| !egress::is_forbidden(address.ip()));
+            let allowed = found.filter(|address| {
+                let private = public_only && egress::is_private(address.ip());
+                !private && !egress::is_forbidden(address.ip())
+            });
             let allowed: Vec<SocketAddr> = allowed.collect();
             if allowed.is_empty() {
                 let refused = "the name leads to no address that may be connected to";

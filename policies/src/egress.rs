@@ -84,6 +84,18 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// Whether the host of a base URL is an address that is written out and private. What a name
+/// resolves to is looked at when it is connected to.
+pub fn is_private_url(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, _)) => literal,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse().is_ok_and(is_private)
+}
+
 /// Checks a provider's base URL: scheme, no user, query or fragment, a host as in [`check_host`],
 /// and a port that can be. What a name resolves to is checked again at each connect.
 pub fn check_base_url(url: &str) -> Result<(), String> {
@@ -223,6 +235,23 @@ mod tests {
             "http://\u{ff11}27.0.0.1/",
         ] {
             assert!(check_base_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_told_from_public_ones() {
+        for url in [
+            "http://127.0.0.1:9/v1",
+            "https://10.0.0.1",
+            "http://[::1]:9/v1",
+            "http://[::ffff:192.168.0.1]",
+            "http://localhost:8000",
+            "http://100.64.0.1/",
+        ] {
+            assert!(is_private_url(url), "{url}");
+        }
+        for url in ["https://api.example.com/v1", "https://8.8.8.8", "https://[2606:4700::1]/"] {
+            assert!(!is_private_url(url), "{url}");
         }
     }
 

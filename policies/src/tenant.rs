@@ -198,6 +198,8 @@ pub struct Provider {
     pub credential: Option<SecretRef>,
     pub region: Option<String>,
     pub terms: Terms,
+    /// No private address is connected to.
+    pub public_only: bool,
 }
 
 #[derive(Debug)]

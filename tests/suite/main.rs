@@ -1,7 +1,9 @@
 //! All black-box suites, in one binary: one link.
 
+mod audit;
 mod billing;
 mod budget;
+mod callers;
 mod contract;
 mod crash;
 mod demo;

@@ -189,7 +189,7 @@ async fn create(context: Context, kind: Kind) -> Result<Response, Failure> {
         let id = draft.insert(written)?;
         object(draft, kind, id)
     });
-    let object = edited.await?.value;
+    let object = saved(&context, edited.await?.value).await?;
     let mut answer = answer(StatusCode::CREATED, &object, secret.map(|(secret, _)| secret));
     let place = path(kind).map(|path| format!("/admin/v1/{path}/{}", kind.id_text(object.id)));
     if let Some(Ok(place)) = place.map(|place| HeaderValue::from_str(&place)) {
@@ -215,7 +215,16 @@ async fn patch(context: Context, kind: Kind) -> Result<Response, Failure> {
         draft.replace(&id, written)?;
         object(draft, kind, id)
     });
-    Ok(answer(StatusCode::OK, &edited.await?.value, None))
+    let object = saved(&context, edited.await?.value).await?;
+    Ok(answer(StatusCode::OK, &object, None))
+}
+
+/// The object as it was saved: the change may have been confined on its way.
+async fn saved(context: &Context, written: Object) -> Result<Object, Failure> {
+    let known = context.services.org(&context.org()?).await?.ok_or(Failure::NotFound)?;
+    let found = known.settings.objects.iter().find(|it| it.id == written.id);
+    // Somebody may have removed it already.
+    Ok(found.cloned().unwrap_or(written))
 }
 
 async fn remove(context: Context, kind: Kind) -> Result<Response, Failure> {

@@ -175,6 +175,8 @@ fn shape_of(algorithm: Algorithm) -> Option<Shape> {
         Algorithm::ES256 => Some(Shape::P256),
         Algorithm::ES384 => Some(Shape::P384),
         Algorithm::EdDSA => Some(Shape::Ed25519),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => None,
+        // One that a later version of the crate may know.
         _ => None,
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Unverified<'a> {
 
     /// Its algorithm, which must be one of `allowed`.
     pub fn algorithm_among(&self, allowed: &[String]) -> Result<Algorithm, Rejected> {
-        let listed = allowed.iter().any(|word| *word == self.head.alg);
+        let listed = allowed.contains(&self.head.alg);
         let algorithm = jwks::algorithm(&self.head.alg).filter(|_| listed);
         algorithm.ok_or(Rejected::Algorithm)
     }

@@ -10,6 +10,7 @@ pub use self::{
     record::{between, shown},
 };
 
+use self::authorise::outward;
 use crate::{
     context::Context,
     failure::{Failure, Invalid},
@@ -93,7 +94,8 @@ pub async fn edit<T>(
 /// The change, if it is allowed and holds; none if nothing differs.
 fn judged(editor: &Editor, known: &Known, draft: Draft) -> Result<Option<Change>, Failure> {
     let before = &known.settings.objects;
-    let after = draft.finish();
+    let mut after = draft.finish();
+    outward::confine(editor.rights.as_ref(), before, &mut after);
     let differences = record::differences(before, &after);
     if differences.is_empty() {
         return Ok(None);
@@ -102,6 +104,7 @@ fn judged(editor: &Editor, known: &Known, draft: Draft) -> Result<Option<Change>
     if let Some(rights) = &editor.rights {
         authorise::each(editor, rights, before, &after, &differences)?;
         authorise::no_more_than(rights, known, &after)?;
+        outward::check(rights, &differences)?;
     }
     authorise::somebody_owns(known, &after)?;
     if let Err(mistakes) = tenant::compile(&after, known.settings.revision) {

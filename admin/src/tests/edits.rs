@@ -126,6 +126,53 @@ async fn nobody_takes_over_who_has_more() {
 }
 
 #[tokio::test]
+async fn an_org_reaches_neither_the_machine_nor_its_networks_and_sends_no_secret_elsewhere() {
+    let town = Town::new().await;
+    let (owner, operator) = (&town.acme.keys["owner"], &town.operator);
+    let acme = [("x-penstock-org", "acme")];
+    let path = "/admin/v1/providers";
+    let body = |more: Value| {
+        let mut body = json!({ "name": "p", "dialect": "openai", "base_url": "https://a.example" });
+        crate::api::objects::shape::merge(&mut body, &more);
+        Some(body)
+    };
+    for (more, field) in [
+        (json!({ "credential": { "env": "PENSTOCK_MASTER_KEY" } }), "credential"),
+        (json!({ "credential": { "file": "/etc/shadow" } }), "credential"),
+        (json!({ "credential": { "sealed": "AAAA" } }), "credential"),
+        (json!({ "credential": { "stored": true } }), "credential"),
+        (json!({ "base_url": "http://127.0.0.1:8081" }), "base_url"),
+        (json!({ "base_url": "http://10.1.2.3/v1", "public_only": false }), "base_url"),
+    ] {
+        let told = town.ask(owner, "POST", path, body(more.clone())).await;
+        assert_eq!(told.status, 422, "{more}: {told:?}");
+        assert_eq!(told.json()["errors"][0]["field"], field, "{told:?}");
+    }
+    let made = town.ask(owner, "POST", path, body(json!({}))).await;
+    assert_eq!(made.json()["public_only"], true, "{made:?}");
+    let one = format!("{path}/{}", made.json()["id"].as_str().unwrap());
+    let value = Some(json!({ "value": "sk-canary-1234567890" }));
+
+    let sealed = town.ask(owner, "PUT", &format!("{one}/credential"), value).await;
+    let read = town.ask(owner, "GET", &one, None).await;
+    let moved = json!({ "base_url": "https://evil.example" });
+    let stolen = town.ask(owner, "PATCH", &one, Some(moved.clone())).await;
+    let bare = json!({ "base_url": "https://b.example", "credential": null });
+    let honest = town.ask(owner, "PATCH", &one, Some(bare)).await;
+    let inward = json!({ "base_url": "http://10.0.0.1", "public_only": false });
+    let by_operator = town.ask_with(operator, "PATCH", &one, Some(inward), &acme).await;
+
+    assert_eq!(sealed.status, 204, "{sealed:?}");
+    assert_eq!(read.json()["credential"], json!({ "stored": true }));
+    assert!(!read.body.contains("canary"));
+    assert_eq!((stolen.status, honest.status, by_operator.status), (422, 200, 200), "{stolen:?}");
+    let every = ActFilter::default();
+    let rows = town.store.acts(&town.acme.org, &every, Order::Oldest, None, 100).await.unwrap();
+    assert!(rows.iter().any(|row| row.body.contains("provider.credential_replaced")));
+    assert!(rows.iter().all(|row| !row.body.contains("canary")));
+}
+
+#[tokio::test]
 async fn a_change_and_its_row_of_the_audit_log_are_one() {
     let town = Town::new().await;
     let (org, admin) = (town.acme.org, &town.acme.keys["admin"]);

@@ -3,7 +3,7 @@
 use crate::{
     api::{objects::shape::document, openapi::EXAMPLES},
     gate,
-    probe::{Probe, Readiness},
+    probe::{Probe, Readiness, Tried},
     service::{apply::secret_of, sign_in::SignIn},
     services::Services,
 };
@@ -11,7 +11,7 @@ use axum::{body::Body, http::Request};
 use policies::{
     authority::INSTALLATION,
     document::{Document, Kind, Object},
-    ids::{OrgId, Revision},
+    ids::{OrgId, ProviderId, Revision},
     key::admin_key_text,
     role::{Level, Role},
 };
@@ -25,9 +25,14 @@ use store::{
 
 pub(crate) struct Ready;
 
+#[async_trait::async_trait]
 impl Probe for Ready {
     fn readiness(&self) -> Readiness {
         Readiness { store: true, journal: true, snapshot: true, draining: false }
+    }
+
+    async fn try_provider(&self, _: &OrgId, _: &ProviderId) -> Tried {
+        Tried::Works
     }
 }
 

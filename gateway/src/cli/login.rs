@@ -143,7 +143,8 @@ pub fn logout(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn refresh(gateway: &str, known: &SignedIn) -> anyhow::Result<SignedIn> {
-    let refresh_token = known.refresh_token.clone().context("the provider gave no refresh token")?;
+    let refresh_token =
+        known.refresh_token.clone().context("the provider gave no refresh token")?;
     let way = Way::to(gateway)?;
     let (issuer, client) = (known.issuer.clone(), known.client_id.clone());
     let provider = Provider::find(&way.issuers, issuer, client, Vec::new()).await?;
@@ -167,9 +168,8 @@ impl Way {
     }
 
     async fn settings(&self, org: &str) -> anyhow::Result<Settings> {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("org", org)
-            .finish();
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("org", org).finish();
         let url = format!("{}/v1/penstock/login?{query}", self.gateway);
         let answer = self.outbound.fetch(Fetch::get(url)).await;
         let answer = answer.with_context(|| format!("asking {}", self.gateway))?;

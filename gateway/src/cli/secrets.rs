@@ -122,7 +122,7 @@ fn act(reason: Option<String>) -> Act {
         after: None,
         reason,
         request: None,
-        via: "cli".to_owned(),
+        via: "system".to_owned(),
         revision: None,
     }
 }

@@ -22,11 +22,7 @@ struct OwnRequest {
     attempts: Vec<UsageRecord>,
 }
 
-pub(super) async fn request(
-    app: &App,
-    scope: &Scope,
-    values: &[&str],
-) -> Response<EdgeBody> {
+pub(super) async fn request(app: &App, scope: &Scope, values: &[&str]) -> Response<EdgeBody> {
     match find(app, scope, values).await {
         Ok(Some(found)) => match serde_json::to_vec(&found) {
             Ok(body) => json(StatusCode::OK, body),
@@ -39,11 +35,7 @@ pub(super) async fn request(
 
 /// A request of another key, project or org is as good as none, and so is another person's where
 /// a service acts for one.
-async fn find(
-    app: &App,
-    scope: &Scope,
-    values: &[&str],
-) -> Result<Option<OwnRequest>, Refusal> {
+async fn find(app: &App, scope: &Scope, values: &[&str]) -> Result<Option<OwnRequest>, Refusal> {
     let Some(id) = values.first().and_then(|text| text.parse::<RequestId>().ok()) else {
         return Ok(None);
     };

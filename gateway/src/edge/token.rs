@@ -8,7 +8,7 @@ use self::form::Form;
 use super::{EdgeBody, json, problem};
 use crate::{
     app::App,
-    pipeline::identity::{audiences, expected},
+    pipeline::identity::{clients, expected},
     snapshot::Live,
 };
 use admin::{
@@ -226,8 +226,9 @@ async fn meant(
             continue;
         }
         let of_people = tenant.issuers.iter().filter(|it| it.settings.issuer == issuer);
-        for provider in of_people.filter(|it| it.settings.sign_in || it.settings.call_models) {
-            let audiences = audiences(&provider.settings);
+        for provider in of_people.filter(|it| it.settings.sign_in) {
+            // Not a token for calling models: it would outlive itself by hours.
+            let audiences: Vec<&str> = clients(&provider.settings).collect();
             let wanted = expected(&provider.settings, &audiences);
             if !unverified.might_be(&wanted, now) || tries.next().is_none() {
                 continue;
@@ -312,10 +313,8 @@ fn act(asker: &Asker, principal: Principal, name: &str) -> Act {
 }
 
 fn declined(failure: &Failure) -> Declined {
-    match failure {
-        Failure::Unavailable | Failure::Conflict => Declined::Unavailable,
-        _ => Declined::Token,
-    }
+    let passing = matches!(failure, Failure::Unavailable | Failure::Conflict);
+    if passing { Declined::Unavailable } else { Declined::Token }
 }
 
 impl Declined {
@@ -328,7 +327,9 @@ impl Declined {
                 "`grant_type` must be the token exchange of RFC 8693",
             ),
             // RFC 8693, section 2.2.2: a token that is not acceptable is an invalid request.
-            Self::Token => (StatusCode::BAD_REQUEST, "invalid_request", "the token is not accepted"),
+            Self::Token => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "the token is not accepted")
+            }
             Self::Several => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",

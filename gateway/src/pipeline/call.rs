@@ -140,7 +140,8 @@ async fn send(
     let uri = if ask.chat().is_some() { &target.chat } else { &target.embeddings };
     let attempt = format!("{}/{}", ask.request(), bill.stamp().attempt);
     let authorization = target.authorization.as_ref();
-    let sending = Sending { uri, authorization, attempt, stream: ask.stream(), body };
+    let (stream, public_only) = (ask.stream(), target.public_only);
+    let sending = Sending { uri, authorization, attempt, stream, public_only, body };
     bill.sent();
     let mut lookback = Lookback::new(&app.snapshot, scope);
     let answer = app.upstream.send(sending);

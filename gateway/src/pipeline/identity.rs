@@ -191,9 +191,15 @@ impl From<Credential> for Bearer {
 }
 
 /// What a provider's tokens for us are made out to.
-pub fn audiences(settings: &IdentityProvider) -> Vec<&str> {
-    let clients = settings.client_id.iter().chain(&settings.cli_client_id);
-    settings.audiences.iter().chain(clients).map(String::as_str).collect()
+fn audiences(settings: &IdentityProvider) -> Vec<&str> {
+    let audiences = settings.audiences.iter().map(String::as_str);
+    audiences.chain(clients(settings)).collect()
+}
+
+/// What the tokens are made out to that say somebody has signed in (OpenID Connect Core 1.0,
+/// section 2).
+pub fn clients(settings: &IdentityProvider) -> impl Iterator<Item = &str> {
+    settings.client_id.iter().chain(&settings.cli_client_id).map(String::as_str)
 }
 
 /// What a provider's tokens must be.

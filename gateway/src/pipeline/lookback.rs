@@ -48,7 +48,9 @@ impl Lookback {
         self.edition = edition;
         let world = self.snapshot.current();
         match self.standing.look_up(&world) {
-            Ok((_, grant)) => !grant.scopes.has(Permission::Infer),
+            Ok((_, grant)) => {
+                !grant.scopes.has(Permission::Infer) || !self.standing.is_known(&world)
+            }
             Err(_) => true,
         }
     }

@@ -126,6 +126,17 @@ impl Standing {
         }
     }
 
+    /// Whether its secret still opens the key: it may have been replaced.
+    pub(super) fn is_known(&self, world: &World) -> bool {
+        match &self.holder {
+            Holder::Key(known) => {
+                let now = world.key(&known.sha256);
+                now.is_some_and(|now| now.key == known.key && self.at < now.until)
+            }
+            Holder::Bearer(_) => true,
+        }
+    }
+
     fn key(&self, live: &Live) -> Option<KeyId> {
         match &self.holder {
             Holder::Key(known) => (self.at < known.until).then_some(known.key),

@@ -29,7 +29,7 @@ const LAG_MILLIS_MAX: i64 = 60_000;
 pub(super) enum Way {
     File(PathBuf),
     Syslog(Box<Syslog>),
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
 }
 
 /// An event on its way.
@@ -51,6 +51,8 @@ pub(super) struct Delivery {
 #[error("{cause}")]
 struct Held {
     cause: String,
+    /// Rows that went out before.
+    taken: usize,
     /// The moment of the oldest row that is still here.
     oldest: Option<Timestamp>,
 }
@@ -74,8 +76,9 @@ impl Delivery {
                 }
                 Some(Err(held)) => {
                     self.complain(&held);
-                    let pause = retry;
-                    retry = (retry * 2).min(RETRY_MOST);
+                    // A sink that takes some is not away.
+                    let pause = if held.taken == 0 { retry } else { RETRY_FIRST };
+                    retry = (pause * 2).min(RETRY_MOST);
                     pause
                 }
             };
@@ -101,7 +104,7 @@ impl Delivery {
 
     /// Sends what is next; how many rows that were.
     async fn round(&mut self) -> Result<usize, Held> {
-        let held = |cause: String| Held { cause, oldest: None };
+        let held = |cause: String| Held { cause, taken: 0, oldest: None };
         // It is read anew, because another gateway may feed a sink of the same name.
         let position = self.log.sink_position(&self.name).await;
         let position = position.map_err(|fault| held(fault.to_string()))?;
@@ -117,11 +120,11 @@ impl Delivery {
         let last = taken.checked_sub(1).and_then(|last| events.get(last));
         if let Some(last) = last {
             let kept = self.log.set_sink_position(&self.name, last.position).await;
-            kept.map_err(|fault| Held { cause: fault.to_string(), oldest })?;
+            kept.map_err(|fault| Held { taken, oldest, ..held(fault.to_string()) })?;
             self.status.delivered(&self.name, last.position);
         }
         match cause {
-            Some(cause) => Err(Held { cause, oldest }),
+            Some(cause) => Err(Held { cause, taken, oldest }),
             None => Ok(taken),
         }
     }

@@ -216,7 +216,7 @@ mod tests {
         assert!(message.starts_with(&head), "{message}");
         let frame = counted(&message);
         let (length, rest) = frame.split_once(' ').unwrap();
-        assert_eq!(length.parse::<usize>().unwrap(), rest.as_bytes().len());
+        assert_eq!(length.parse::<usize>().unwrap(), rest.len());
     }
 
     #[test]

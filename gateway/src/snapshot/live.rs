@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
 use policies::{
-    document::{Identity, SecretRef},
+    document::{self, Identity, SecretRef},
     egress,
     ids::{DeploymentId, OrgId, ServiceAccountId, UserId},
     tenant::{Deployment, Tenant},
@@ -31,6 +31,8 @@ pub struct Target {
     pub embeddings: Uri,
     /// `Bearer ..`, marked as sensitive: it is in no log and no error.
     pub authorization: Option<HeaderValue>,
+    /// No private address is connected to.
+    pub public_only: bool,
 }
 
 /// Why a deployment cannot be reached as it is set up. Its text holds no secret.
@@ -144,7 +146,23 @@ async fn target(
         chat: uri(&provider.base_url, "/chat/completions")?,
         embeddings: uri(&provider.base_url, "/embeddings")?,
         authorization,
+        public_only: provider.public_only,
     })
+}
+
+/// Where a provider lists its models, and the credential for it; none: it is not set up.
+pub(crate) async fn trial(
+    org: &OrgId,
+    provider: &document::Provider,
+    keeper: &Keeper,
+) -> Option<(Uri, Option<HeaderValue>)> {
+    egress::check_base_url(&provider.base_url).ok()?;
+    let authorization = match &provider.credential {
+        None => None,
+        Some(credential) => Some(bearer(&value(org, credential, keeper).await.ok()?).ok()?),
+    };
+    let base_url = provider.base_url.trim_end_matches('/');
+    Some((uri(base_url, "/models").ok()?, authorization))
 }
 
 /// An address that is written out is asked of no resolver: the host is checked as it was parsed,

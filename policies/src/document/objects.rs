@@ -61,6 +61,10 @@ document! {
         region: Option<String>,
         #[serde(default, skip_serializing_if = "is_default")]
         terms: Terms,
+        /// It is reached on the public internet only, whatever its name resolves to. Always so for
+        /// what others than the operator set up.
+        #[serde(default, skip_serializing_if = "is_false")]
+        public_only: bool,
     }
 }
 

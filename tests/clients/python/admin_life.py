@@ -84,7 +84,9 @@ assert bare.api_key is None
 more = ORG.projects.service_accounts.api_keys.create(
     bare.id, project_id=project.id, name="mate's", scopes=["models"]
 )
-fails(lambda: until("a narrow key", lambda: chat(more.value)), AssertionError)
+narrow = OpenAI(base_url=BASE, api_key=more.value, max_retries=0)
+until("a narrow key", lambda: narrow.models.list().data)
+assert refused(more.value, openai.PermissionDeniedError), "a key that only lists models called one"
 accounts = [it.name for it in ORG.projects.service_accounts.list(project.id, limit=1)]
 assert accounts == ["pilot", "mate"], accounts
 renamed = ORG.projects.service_accounts.update(
@@ -213,11 +215,13 @@ fails(child.admin.organization.admin_api_keys.list, openai.AuthenticationError, 
 # === what it used and cost
 def used():
     page = ORG.usage.completions(
-        start_time=start, bucket_width="1d", group_by=["project_id", "model"],
+        start_time=start,
+        bucket_width="1d",
+        group_by=["project_id", "model"],
         project_ids=[project.id],
     )
-    results = [result for bucket in page.data for result in bucket.results]
-    return {it.model: it for it in results} if {it.model for it in results} >= {"chat", "other"} else None
+    found = {result.model: result for bucket in page.data for result in bucket.results}
+    return found if {"chat", "other"} <= set(found) else None
 
 
 by_model = until("usage of both models", used)

@@ -182,6 +182,14 @@ fn own() -> Value {
         "NewOrg": closed(&["name"], new_org),
         "NewLimitRequest": closed(&["wanted", "reason"], wish),
         "NewPassword": closed(&["old", "new"], json!({ "old": text(), "new": text() })),
+        "SecretValue": closed(
+            &["value"],
+            json!({ "value": { "type": "string", "minLength": 1, "writeOnly": true } }),
+        ),
+        "Tried": closed(
+            &["object", "works", "said"],
+            json!({ "object": text(), "works": { "type": "boolean" }, "said": text() }),
+        ),
         "Decision": closed(&[], json!({ "because": optional() })),
     })
 }

@@ -88,11 +88,14 @@ impl Shapes {
         report: &mut Report,
     ) -> Option<Value> {
         let properties = shape.get("properties").and_then(Value::as_object);
+        // A map, whose names are free.
+        let other = shape.get("additionalProperties").filter(|shape| shape.is_object());
         let mut read = Map::new();
         for field in fields {
             let inner = join(path, &field.name);
             report.lines.insert(inner.clone(), field.line);
-            match properties.and_then(|properties| properties.get(&field.name)) {
+            let known = properties.and_then(|properties| properties.get(&field.name));
+            match known.or(other) {
                 Some(shape) => {
                     if let Some(value) = self.value(shape, &field.value, &inner, report) {
                         read.insert(field.name.clone(), value);

@@ -1,6 +1,8 @@
 //! Whether a change of settings is the editor's to make. A child grant is never more than its
 //! maker has.
 
+pub(super) mod outward;
+
 use super::{Editor, record::Difference};
 use crate::{failure::Failure, services::Known};
 use policies::{

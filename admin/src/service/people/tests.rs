@@ -1,8 +1,7 @@
+//! People of all kinds come to an office with the word of its provider.
+
 use super::*;
-use crate::{
-    api::objects::shape::document,
-    probe::{Probe, Readiness},
-};
+use crate::{api::objects::shape::document, tests::town::Ready};
 use policies::ids::Revision;
 use serde_json::json;
 use std::sync::Arc;
@@ -13,14 +12,6 @@ use store::{
 };
 
 const ORG: OrgId = OrgId::from_bytes([1; 16]);
-
-struct Ready;
-
-impl Probe for Ready {
-    fn readiness(&self) -> Readiness {
-        Readiness { store: true, journal: true, snapshot: true, draining: false }
-    }
-}
 
 /// An org with the usual people, and a provider with these further settings.
 struct Office {

@@ -68,7 +68,7 @@ impl Desk {
             after: None,
             reason: Some("it leaked".to_owned()),
             request: None,
-            via: "cli".to_owned(),
+            via: "system".to_owned(),
             revision: None,
         };
         let value = &Secret::new(value.as_bytes().to_vec());

@@ -77,9 +77,8 @@ async fn answer(listener: &TcpListener, state: &str) -> anyhow::Result<String> {
         let (mut stream, _) = listener.accept().await?;
         let Some(target) = target(&mut stream).await else { continue };
         let came = target.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('?'));
-        let pairs: Vec<_> = url::form_urlencoded::parse(came.unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
+        let pairs: Vec<_> =
+            url::form_urlencoded::parse(came.unwrap_or_default().as_bytes()).into_owned().collect();
         let value = |name: &str| pairs.iter().find(|(it, _)| it == name).map(|(_, value)| value);
         if value("state").map(String::as_str) != Some(state) {
             say(&mut stream, "404 Not Found", "There is nothing here.").await;

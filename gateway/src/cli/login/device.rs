@@ -46,7 +46,7 @@ pub(super) async fn sign_in(way: &Way, provider: &Provider) -> anyhow::Result<To
 /// Asks until the person is done.
 async fn ask(way: &Way, provider: &Provider, started: &Started) -> anyhow::Result<Tokens> {
     let over = Instant::now() + Duration::from_secs(started.expires_in.min(PATIENCE_SECS_MAX));
-    let mut interval = started.interval.unwrap_or(INTERVAL_SECS);
+    let mut interval = started.interval.unwrap_or(INTERVAL_SECS).max(1);
     while Instant::now() < over {
         tokio::time::sleep(Duration::from_secs(interval.min(INTERVAL_SECS_MAX))).await;
         let form = [
@@ -56,7 +56,7 @@ async fn ask(way: &Way, provider: &Provider, started: &Started) -> anyhow::Resul
         ];
         // A provider that does not answer once may the next time (section 3.5).
         let Ok(answer) = way.post(provider.token_endpoint()?, &form).await else {
-            interval = interval.saturating_mul(2).max(1);
+            interval = interval.saturating_mul(2);
             continue;
         };
         let fault = serde_json::from_slice::<Fault>(&answer.body).map(|fault| fault.error);

@@ -19,9 +19,10 @@ pub(super) fn expected<'a>(rule: &'a WorkloadIdentity, audience: &'a [&'a str]) 
 /// Whether all claims that the rule names are there and have its values.
 pub(super) fn fits(rule: &WorkloadIdentity, claims: &Map<String, Value>) -> bool {
     !rule.claims.is_empty()
-        && rule.claims.iter().all(|(path, wanted)| {
-            claim(claims, path).is_some_and(|value| is_like(value, wanted))
-        })
+        && rule
+            .claims
+            .iter()
+            .all(|(path, wanted)| claim(claims, path).is_some_and(|value| is_like(value, wanted)))
 }
 
 /// A `*` at the end stands for anything; anywhere else it is a star.

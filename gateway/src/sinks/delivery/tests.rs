@@ -66,7 +66,7 @@ async fn a_sink_that_fails_is_asked_again_and_gets_every_row_in_order() {
     let webhook = Webhook::new("https://example.com", SECRET, outbound).unwrap();
     let status = Arc::new(Status::default());
     let audit = Arc::clone(&log) as Arc<dyn AuditLog>;
-    let way = Way::Webhook(webhook);
+    let way = Way::Webhook(Box::new(webhook));
     let delivery = Delivery::new("siem".to_owned(), way, audit, Arc::clone(&status));
     let stop = CancellationToken::new();
 

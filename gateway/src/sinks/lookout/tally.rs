@@ -17,7 +17,7 @@ use store::{
 };
 
 /// Kinds of refusals that are told apart at once, at most; more are counted as missed.
-const TALLIES_MAX: usize = 4_096;
+const TALLIES_MAX: usize = 1_024;
 /// Requests and addresses that are named in a row; the others are counted only.
 const NAMED_MAX: usize = 20;
 /// Characters of a reason.

@@ -40,7 +40,7 @@ async fn written(model: &Arc<Model>, log: Log, org: OrgId) -> Vec<Act> {
 }
 
 async fn acts(model: &Model, org: OrgId) -> Vec<Act> {
-    let rows = model.acts(&org, &ActFilter::default(), Order::Oldest, None, 1_000).await.unwrap();
+    let rows = model.acts(&org, &ActFilter::default(), Order::Oldest, None, 10_000).await.unwrap();
     rows.iter().map(|row| row.act().unwrap()).collect()
 }
 

@@ -85,6 +85,9 @@ impl<'a> Reading<'a> {
             let Document::Provider(it) = &object.document else { continue };
             if let Err(message) = egress::check_base_url(&it.base_url) {
                 self.mistake(&object.document, "base_url", message);
+            } else if it.public_only && egress::is_private_url(&it.base_url) {
+                let message = "leads to a private network, where only the operator may point it";
+                self.mistake(&object.document, "base_url", message);
             }
             let provider = Provider {
                 id: ProviderId::from_bytes(object.id),
@@ -94,6 +97,7 @@ impl<'a> Reading<'a> {
                 credential: it.credential.clone(),
                 region: it.region.clone(),
                 terms: it.terms.clone(),
+                public_only: it.public_only,
             };
             providers.insert(it.name.as_str(), Arc::new(provider));
         }

@@ -20,6 +20,7 @@ fn step(rates: Rates) -> Step {
         base_url: "https://example.com/v1".to_owned(),
         credential: None,
         region: None,
+        public_only: false,
         terms: Terms::default(),
     };
     let deployment = Deployment {

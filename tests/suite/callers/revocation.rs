@@ -1,0 +1,83 @@
+//! How soon what is revoked is refused, measured while others go on.
+
+use super::*;
+use std::time::Duration;
+use tests::sse::{Event, Events};
+use tokio::time::Instant;
+
+/// Measured revocations, and requests of others that run beside them.
+const ROUNDS: usize = 25;
+const OTHERS: usize = 8;
+const ENFORCED_MAX: Duration = Duration::from_secs(1);
+const STREAM_OVER_MAX: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_within_a_second_under_load() {
+    let provider = Provider::start();
+    let house = open(acme(&provider).key("other")).await;
+    let (key, other) = (house.key("ada-key").to_owned(), house.key("other").to_owned());
+    let path = format!("/admin/v1/keys/{}", ids(&house).await["ada-key"]);
+    let measuring = async {
+        let mut took = Vec::new();
+        for _ in 0..ROUNDS {
+            admin(&house, Method::PATCH, &path, json!({ "active": true })).await;
+            until_status(&house, &key, &[], 200).await;
+            admin(&house, Method::PATCH, &path, json!({ "active": false })).await;
+            let saved = Instant::now();
+            until_status(&house, &key, &[], 401).await;
+            took.push(saved.elapsed());
+        }
+        took
+    };
+    let load = async {
+        let one = async || loop {
+            assert_eq!(chat(&house, &other, &[]).await.status, 200);
+        };
+        futures_util::future::join_all((0..OTHERS).map(|_| one())).await;
+    };
+
+    let mut took = tokio::select! { took = measuring => took, () = load => Vec::new() };
+
+    took.sort();
+    let (half, most) = (took[ROUNDS / 2], took[ROUNDS - 1]);
+    println!("revoked key, saved to enforced: median {half:?}, longest of {ROUNDS} {most:?}");
+    assert!(most <= ENFORCED_MAX, "{took:?}");
+}
+
+#[tokio::test]
+async fn an_open_stream_of_somebody_revoked_ends_as_an_error_and_is_billed() {
+    let provider = Provider::start();
+    let signer = signer(&provider, "a");
+    let settings = acme(&provider)
+        .model("slow", &["sim-economy-out2000-delay0-gap20"])
+        .model("silent", &["sim-economy-out4-delay60000-gap0"]);
+    let house = open(settings).await;
+    let token = signer.token(&claims(&provider, "ada"));
+    let stream = json!({ "stream": true, "model": "slow" });
+    let answer = chat_about(&house, &token, &[], stream).await;
+    assert_eq!(answer.status, 200);
+    let mut events = Events::new(answer);
+    assert!(events.next_data().await.is_some());
+    let silent = json!({ "stream": true, "model": "silent" });
+    let waiting = chat_about(&house, &token, &[], silent);
+
+    let path = format!("/admin/v1/users/{}", ids(&house).await["ada"]);
+    let revoking = async {
+        // The silent one has to be under way.
+        let is_silent = |seen: &tests::oracle::Seen| seen.model.contains("delay60000");
+        house.oracle().once("the silent request", is_silent).await;
+        admin(&house, Method::PATCH, &path, json!({ "active": false })).await;
+        let saved = Instant::now();
+        let rest = events.rest().await;
+        (rest, saved.elapsed())
+    };
+    let (silent, (rest, took)) = tokio::join!(waiting, revoking);
+
+    println!("open stream of a revoked user: over after {took:?}");
+    assert!(took <= STREAM_OVER_MAX);
+    let Some(Event::Data(last)) = rest.last() else { panic!("{rest:?}") };
+    assert_eq!(last.text("error.code"), "permission_denied");
+    assert_eq!(silent.status, 403);
+    let rows = house.usage_once("acme", "a bill", |rows| 2 <= rows.len()).await;
+    assert!(rows.iter().all(|row| row.text("outcome") == "cut"), "{rows:?}");
+}
