@@ -22,11 +22,11 @@ use crate::{
     upstream::Upstream,
 };
 use admin::{
-    outbound::Outbound,
     identity::{
         Issuers,
         credential::{self, Mint},
     },
+    outbound::Outbound,
     probe::Probe,
     service::sign_in::SignIn,
     services::Services,
@@ -188,25 +188,56 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
     let (client, admin) = (client_listener.local_addr()?, admin_listener.local_addr()?);
     let deadline = config::millis(config.edge.drain_millis);
 
-    let probe: Arc<dyn Probe> = Arc::new(Ready {
-        app: Arc::clone(&app),
-        store: Arc::clone(&store),
-        keeper: Arc::clone(&keeper),
-        drain: drain.clone(),
-    });
+    let ready = Ready { app: Arc::clone(&app), store, keeper, drain: drain.clone() };
+    let services = services(config, admin, ready)?;
+    let limits = limits(config);
+    let open = Open { listener: client_listener, limits, until: drain.clone(), deadline };
+    let also = config.admin.also_on_client_listener;
+    let serving = open.to_callers(Arc::clone(&app), Arc::clone(&services), also);
+    let client_listener = background.spawn(serving);
+    // The admin listener outlives the client's, so that readiness can be asked while it drains.
+    let (until, deadline) = (stop.clone(), ADMIN_DEADLINE);
+    let open = Open { listener: admin_listener, limits, until, deadline };
+    let admin_listener = background.spawn(open.to_administrators(services));
+    Ok(Gateway {
+        client,
+        admin,
+        app,
+        ledger,
+        client_listener,
+        admin_listener,
+        drain,
+        background,
+        stop,
+    })
+}
+
+/// What administrative requests may reach; the admin listener is bound to `admin`.
+fn services(config: &Config, admin: SocketAddr, ready: Ready) -> anyhow::Result<Arc<Services>> {
+    let (store, issuers) = (Arc::clone(&ready.store), Arc::clone(ready.app.identities.issuers()));
     let sign_in = SignIn {
         public_url: config.admin.public_url(admin).map_err(anyhow::Error::msg)?,
         session_hours: config.admin.session_hours,
         environment: config::environment,
-        keeper: Some(keeper),
+        keeper: Some(Arc::clone(&ready.keeper)),
         ..SignIn::default()
     };
-    let services = Services::new(store, probe).signing_in(sign_in);
-    let services = Arc::new(services.believing(Arc::clone(app.identities.issuers())));
-    let also = config.admin.also_on_client_listener;
-    let make = {
-        let (app, services) = (Arc::clone(&app), Arc::clone(&services));
-        move |address: SocketAddr| {
+    let probe: Arc<dyn Probe> = Arc::new(ready);
+    Ok(Arc::new(Services::new(store, probe).signing_in(sign_in).believing(issuers)))
+}
+
+/// A listener with how it is served.
+struct Open {
+    listener: TcpListener,
+    limits: listener::Limits,
+    until: CancellationToken,
+    deadline: Duration,
+}
+
+impl Open {
+    /// `also`: with the part of the administration API that stock SDKs know.
+    async fn to_callers(self, app: Arc<App>, services: Arc<Services>, also: bool) {
+        let make = move |address: SocketAddr| {
             let (app, services) = (Arc::clone(&app), Arc::clone(&services));
             service_fn(move |request| {
                 let (app, services) = (Arc::clone(&app), Arc::clone(&services));
@@ -219,45 +250,25 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
                     Ok::<_, Infallible>(answer)
                 }
             })
-        }
-    };
-    let client_listener = background.spawn(listener::serve(
-        client_listener,
-        limits(config),
-        make,
-        drain.clone(),
-        deadline,
-    ));
+        };
+        let Self { listener, limits, until, deadline } = self;
+        listener::serve(listener, limits, make, until, deadline).await;
+    }
 
-    let make = move |address: SocketAddr| {
-        let services = Arc::clone(&services);
-        service_fn(move |request: http::Request<hyper::body::Incoming>| {
+    async fn to_administrators(self, services: Arc<Services>) {
+        let make = move |address: SocketAddr| {
             let services = Arc::clone(&services);
-            async move {
-                let answer = admin::gate::serve(&services, address.ip(), request).await;
-                Ok::<_, Infallible>(answer)
-            }
-        })
-    };
-    // The admin listener outlives the client's, so that readiness can be asked while it drains.
-    let admin_listener = background.spawn(listener::serve(
-        admin_listener,
-        limits(config),
-        make,
-        stop.clone(),
-        ADMIN_DEADLINE,
-    ));
-    Ok(Gateway {
-        client,
-        admin,
-        app,
-        ledger,
-        client_listener,
-        admin_listener,
-        drain,
-        background,
-        stop,
-    })
+            service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let services = Arc::clone(&services);
+                async move {
+                    let answer = admin::gate::serve(&services, address.ip(), request).await;
+                    Ok::<_, Infallible>(answer)
+                }
+            })
+        };
+        let Self { listener, limits, until, deadline } = self;
+        listener::serve(listener, limits, make, until, deadline).await;
+    }
 }
 
 fn limits(config: &Config) -> listener::Limits {

@@ -3,6 +3,7 @@
 mod audit;
 mod billing;
 mod budget;
+#[cfg(test)]
 mod callers;
 mod contract;
 mod crash;

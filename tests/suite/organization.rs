@@ -7,9 +7,10 @@ use crate::drop_in::sdk;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{
-    client,
+    client::{self, Client},
     house::{House, Plan},
     json::At,
+    process::Running,
     settings::Settings,
 };
 
@@ -184,18 +185,14 @@ async fn neither_a_viewer_nor_an_auditor_changes_anything() {
     assert_eq!(all(&house, "boss", &ids.project).await, before);
 }
 
-#[tokio::test]
-async fn bad_input_is_told_by_field_and_changes_nothing() {
-    let house = House::open(org("acme", "")).await;
-    let ids = Ids::of(&house, "boss").await;
-    let before = all(&house, "boss", &ids.project).await;
+/// Bodies that do not hold: the path, the body, and the field that is told.
+fn bad_bodies(ids: &Ids) -> Vec<(String, Value, &'static str)> {
     let project = format!("projects/{}", ids.project);
     let limit = format!("{project}/rate_limits/{}", ids.limit);
     let (models, key) = (format!("{project}/model_permissions"), format!("{project}/api_keys"));
     let (members, user) = (format!("{project}/users"), format!("users/{}", ids.user));
     let key = format!("{key}/{}", ids.key);
-
-    for (path, body, param) in [
+    let rows = [
         ("projects", json!({}), "name"),
         ("projects", json!({ "name": "" }), "name"),
         ("projects", json!({ "name": "x".repeat(129) }), "name"),
@@ -207,45 +204,63 @@ async fn bad_input_is_told_by_field_and_changes_nothing() {
         ("invites", json!({ "email": "nobody", "role": "reader" }), "email"),
         ("invites", json!({ "email": "a@b.example", "role": "king" }), "role"),
         ("roles", json!({ "role_name": "a", "permissions": ["fly"] }), "permissions"),
-        (&user, json!({ "role": "operator" }), "role"),
-        (&user, json!({ "technical_level": "low" }), "technical_level"),
-        (&members, json!({ "role": "owner" }), "user_id"),
-        (&members, json!({ "role": "owner", "user_id": "ada" }), "user_id"),
-        (&members, json!({ "role": "admin", "email": "ada@example.com" }), "role"),
-        (&models, json!({ "mode": "allow_list", "model_ids": [] }), "model_ids"),
-        (&models, json!({ "mode": "deny_list", "model_ids": ["gone"] }), "model_ids"),
-        (&models, json!({ "mode": "some", "model_ids": ["chat"] }), ""),
-        (&limit, json!({ "max_requests_per_1_minute": 0 }), "max_requests_per_1_minute"),
-        (&limit, json!({ "max_requests_per_1_minute": 1.5 }), ""),
-        (&limit, json!({ "batch_1_day_max_input_tokens": 1 }), "batch_1_day_max_input_tokens"),
-        (&key, json!({}), "scopes"),
-        (&key, json!({ "scopes": ["api.files.read"] }), "scopes"),
-        (&key, json!({ "expires_in_seconds": -1 }), "expires_in_seconds"),
-    ] {
-        let told = ask(&house, "boss", "POST", path, &body).await;
+        (user.as_str(), json!({ "role": "operator" }), "role"),
+        (user.as_str(), json!({ "technical_level": "low" }), "technical_level"),
+        (members.as_str(), json!({ "role": "owner" }), "user_id"),
+        (members.as_str(), json!({ "role": "owner", "user_id": "ada" }), "user_id"),
+        (members.as_str(), json!({ "role": "admin", "email": "ada@example.com" }), "role"),
+        (models.as_str(), json!({ "mode": "allow_list", "model_ids": [] }), "model_ids"),
+        (models.as_str(), json!({ "mode": "deny_list", "model_ids": ["gone"] }), "model_ids"),
+        (models.as_str(), json!({ "mode": "some", "model_ids": ["chat"] }), ""),
+        (limit.as_str(), json!({ "max_requests_per_1_minute": 0 }), "max_requests_per_1_minute"),
+        (limit.as_str(), json!({ "max_requests_per_1_minute": 1.5 }), ""),
+        (
+            limit.as_str(),
+            json!({ "batch_1_day_max_input_tokens": 1 }),
+            "batch_1_day_max_input_tokens",
+        ),
+        (key.as_str(), json!({}), "scopes"),
+        (key.as_str(), json!({ "scopes": ["api.files.read"] }), "scopes"),
+        (key.as_str(), json!({ "expires_in_seconds": -1 }), "expires_in_seconds"),
+    ];
+    rows.map(|(path, body, param)| (path.to_owned(), body, param)).to_vec()
+}
+
+/// Queries that do not hold, and the parameter that is told.
+const BAD_QUERIES: [(&str, &str); 15] = [
+    ("projects?limit=0", "limit"),
+    ("projects?limit=101", "limit"),
+    ("projects?include_archived=maybe", "include_archived"),
+    ("groups?order=up", "order"),
+    ("audit_logs?after=5", "after"),
+    ("audit_logs?effective_at[gt]=today", "effective_at[gt]"),
+    ("usage/completions", "start_time"),
+    ("usage/completions?start_time=now", "start_time"),
+    ("usage/completions?start_time=100&end_time=100", "end_time"),
+    ("usage/completions?start_time=0&bucket_width=1w", "bucket_width"),
+    ("usage/completions?start_time=0&limit=32", "limit"),
+    ("usage/completions?start_time=0&page=page_1", "page"),
+    ("usage/completions?start_time=0&group_by=line_item", "group_by"),
+    ("usage/embeddings?start_time=0&group_by[]=batch", "group_by"),
+    ("costs?start_time=0&bucket_width=1h", "bucket_width"),
+];
+
+#[tokio::test]
+async fn bad_input_is_told_by_field_and_changes_nothing() {
+    let house = House::open(org("acme", "")).await;
+    let ids = Ids::of(&house, "boss").await;
+    let before = all(&house, "boss", &ids.project).await;
+    let user = format!("users/{}", ids.user);
+
+    for (path, body, param) in bad_bodies(&ids) {
+        let told = ask(&house, "boss", "POST", &path, &body).await;
 
         assert_eq!(told.status, 400, "{path} {body}: {told:?}");
         assert_eq!(told.body.text("error.type"), "invalid_request_error");
         assert_eq!(told.body.text("error.code"), "invalid", "{path} {body}: {told:?}");
         assert_eq!(told.body.text("error.param"), param, "{path} {body}: {told:?}");
     }
-    for (query, param) in [
-        ("projects?limit=0", "limit"),
-        ("projects?limit=101", "limit"),
-        ("projects?include_archived=maybe", "include_archived"),
-        ("groups?order=up", "order"),
-        ("audit_logs?after=5", "after"),
-        ("audit_logs?effective_at[gt]=today", "effective_at[gt]"),
-        ("usage/completions", "start_time"),
-        ("usage/completions?start_time=now", "start_time"),
-        ("usage/completions?start_time=100&end_time=100", "end_time"),
-        ("usage/completions?start_time=0&bucket_width=1w", "bucket_width"),
-        ("usage/completions?start_time=0&limit=32", "limit"),
-        ("usage/completions?start_time=0&page=page_1", "page"),
-        ("usage/completions?start_time=0&group_by=line_item", "group_by"),
-        ("usage/embeddings?start_time=0&group_by[]=batch", "group_by"),
-        ("costs?start_time=0&bucket_width=1h", "bucket_width"),
-    ] {
+    for (query, param) in BAD_QUERIES {
         let told = ask(&house, "boss", "GET", query, &Value::Null).await;
 
         assert_eq!((told.status, told.body.text("error.param")), (400.try_into().unwrap(), param));
@@ -316,4 +331,17 @@ async fn nobody_gives_more_than_they_have_by_these_routes_either() {
     assert_eq!(house.client.send(request).await.status, 403, "a child is no more than its maker");
     let last = ask(&house, "boss", "DELETE", &format!("users/{boss}"), &Value::Null).await;
     assert_eq!(last.status, 400, "the last owner stays: {last:?}");
+}
+
+#[tokio::test]
+async fn the_demo_has_calls_and_administration_at_one_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["demo", "--dir", "data", "--listen", "127.0.0.1:0"];
+    let mut demo = Running::start(folder.path(), "demo", &args);
+    let url = demo.said("  curl ").await.replace("chat/completions \\", "organization/projects");
+
+    let answer = Client::default().get(&url).await;
+
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json().await.text("error.code"), "unauthenticated");
 }

@@ -85,7 +85,7 @@ server.on("request", async (request, response) => {
       response.writeHead(403).end("nobody is named");
       return;
     }
-    await provider.interactionFinished(request, response, { login: { accountId } });
+    await provider.interactionFinished(request, response, { login: { accountId }, consent: {} });
   } else {
     handle(request, response);
   }

@@ -20,7 +20,7 @@ async fn settled() -> House {
         assert_eq!(make_unit(&house, "acme", unit).await, 201);
     }
     assert!(house.terminate().await.success());
-    fs::copy(house.path(CHECKPOINTS), house.path(KEPT)).unwrap();
+    fs::copy(house.path(CHECKPOINTS), house.path(KEPT)).expect("a store to tamper with");
     house
 }
 
@@ -36,12 +36,15 @@ async fn verify(house: &House, checkpoints: Option<&str>) -> Ran {
 fn unguarded(house: &House) -> Connection {
     let store = store(house);
     let names = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'";
-    let mut statement = store.prepare(names).unwrap();
-    let names: Vec<String> =
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut statement = store.prepare(names).expect("a store to tamper with");
+    let names: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .expect("a store to tamper with")
+        .map(|it| it.expect("a store to tamper with"))
+        .collect();
     assert_eq!(names.len(), 3, "rows are guarded");
     for name in names {
-        store.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+        store.execute_batch(&format!("DROP TRIGGER {name}")).expect("a store to tamper with");
     }
     drop(statement);
     store
@@ -51,29 +54,33 @@ fn unguarded(house: &House) -> Connection {
 fn made(store: &Connection, unit: &str) -> (Vec<u8>, i64) {
     let body = format!("%unit.created%\"{unit}\"%");
     let sql = "SELECT org, seq FROM audit WHERE body LIKE ?1 ORDER BY seq LIMIT 1";
-    store.query_row(sql, [body], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    store
+        .query_row(sql, [body], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("a store to tamper with")
 }
 
 /// Hashes anew from the first row on, and the head too: what whoever writes to the store can do.
 fn written_anew(store: &Connection, org: &[u8]) {
     let sql = "SELECT seq, body FROM audit WHERE org = ?1 ORDER BY seq";
-    let mut statement = store.prepare(sql).unwrap();
+    let mut statement = store.prepare(sql).expect("a store to tamper with");
     let rows: Vec<(i64, String)> = statement
         .query_map([org], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
+        .expect("a store to tamper with")
+        .map(|it| it.expect("a store to tamper with"))
         .collect();
-    let id = policies::ids::OrgId::from_bytes(org.try_into().unwrap());
+    let id = policies::ids::OrgId::from_bytes(org.try_into().expect("a store to tamper with"));
     let mut prev = [0; 32];
     for (seq, body) in &rows {
-        let hash = link(&id, u64::try_from(*seq).unwrap(), &prev, body);
+        let hash = link(&id, u64::try_from(*seq).expect("a store to tamper with"), &prev, body);
         let sql = "UPDATE audit SET prev = ?1, hash = ?2 WHERE org = ?3 AND seq = ?4";
-        store.execute(sql, params![prev.as_slice(), hash.as_slice(), org, seq]).unwrap();
+        store
+            .execute(sql, params![prev.as_slice(), hash.as_slice(), org, seq])
+            .expect("a store to tamper with");
         prev = hash;
     }
     let sql = "UPDATE audit_head SET size = ?1, hash = ?2 WHERE org = ?3";
-    let size = i64::try_from(rows.len()).unwrap();
-    store.execute(sql, params![size, prev.as_slice(), org]).unwrap();
+    let size = i64::try_from(rows.len()).expect("a store to tamper with");
+    store.execute(sql, params![size, prev.as_slice(), org]).expect("a store to tamper with");
 }
 
 fn found(ran: &Ran, what: &str) {

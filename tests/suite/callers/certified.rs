@@ -4,8 +4,8 @@ use super::*;
 use std::{path::Path, process::Stdio};
 use tests::process::binary;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
 };
 use url::Url;
 
@@ -14,7 +14,7 @@ const REDIRECTS_MAX: usize = 20;
 
 #[tokio::test]
 async fn a_person_signs_in_at_a_certified_provider_and_runs_an_sdk() {
-    let (_child, issuer) = identity_provider().await;
+    let (_running, issuer) = identity_provider().await;
     let house = open(company(&issuer)).await;
     let account = json!({ "email": "ada@example.com", "email_verified": true, "name": "Ada" });
     let url = format!("{issuer}/accounts/sub-ada");
@@ -68,7 +68,14 @@ fn company(issuer: &str) -> Settings {
         )
 }
 
-async fn identity_provider() -> (Child, String) {
+/// A provider that runs for as long as both of its pipes are open.
+struct Running {
+    _child: Child,
+    _stdin: ChildStdin,
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+async fn identity_provider() -> (Running, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let node = root.join("tests/.venv/bin/node");
     assert!(node.exists(), "{} is not there: run `tests/run install`", node.display());
@@ -89,9 +96,7 @@ async fn identity_provider() -> (Child, String) {
     let line = wait::within(3 * SOON, "the provider's address", lines.next_line()).await;
     let line = line.expect("it can be read").expect("it says where it is");
     let issuer = line.strip_prefix("identity provider on ").expect("its address").to_owned();
-    // Its input stays open as long as it runs.
-    child.stdin = Some(stdin);
-    (child, issuer)
+    (Running { _child: child, _stdin: stdin, _lines: lines }, issuer)
 }
 
 /// A browser in which `sub-ada` signs in: it keeps cookies and follows redirects to their end.

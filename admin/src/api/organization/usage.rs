@@ -1,7 +1,7 @@
 //! `/v1/organization/usage/..` and costs: usage records in buckets of time.
 //!
-//! Records are read one by one within [`RECORDS_MAX`] for each answer. An answer that would take
-//! more has fewer buckets, and `next_page` goes on behind them.
+//! A page is made of at most [`RECORDS_MAX`] records, which are read one by one. One that would take
+//! more has fewer buckets, half as many at each try, and `next_page` goes on behind them.
 
 mod ask;
 mod costs;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use store::Cursor;
 
-/// Usage records that are read for one answer, at most.
+/// Usage records that one page is made of, at most.
 const RECORDS_MAX: usize = 100_000;
 /// Records of one read of the store.
 const PAGE_RECORDS: u32 = 5_000;

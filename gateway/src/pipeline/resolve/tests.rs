@@ -91,10 +91,12 @@ proptest! {
         }
         let budgets = |grant: &Grant| grant.budgets.iter().map(|it| it.id).collect::<Vec<_>>();
         let limits = |grant: &Grant| grant.limits.iter().map(|it| it.id).collect::<Vec<_>>();
-        let all: BTreeSet<_> = [budgets(&of_key), budgets(&of_person)].concat().into_iter().collect();
+        let each = [budgets(&of_key), budgets(&of_person)].concat();
+        let all: BTreeSet<_> = each.into_iter().collect();
         prop_assert_eq!(budgets(&both).into_iter().collect::<BTreeSet<_>>(), all.clone());
         prop_assert_eq!(budgets(&both).len(), all.len(), "each once");
-        let all: BTreeSet<_> = [limits(&of_key), limits(&of_person)].concat().into_iter().collect();
+        let each = [limits(&of_key), limits(&of_person)].concat();
+        let all: BTreeSet<_> = each.into_iter().collect();
         prop_assert_eq!(limits(&both).len(), all.len());
     }
 }

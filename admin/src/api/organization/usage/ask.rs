@@ -224,3 +224,60 @@ pub(super) fn list(context: &Context, name: &str) -> Result<Vec<String>, Failure
         _ => Err(Failure::invalid(name, format!("at most {WANTED_MAX} values"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Proof;
+    use policies::{
+        ids::{OrgId, UserId},
+        rights::Rights,
+    };
+
+    /// All of `from..to` in buckets of a minute, `count` of them on a page.
+    fn ask(from: i64, to: i64, first: i64, count: i64) -> Ask {
+        let org = OrgId::from_bytes([1; 16]);
+        let proof = Proof::Session(UserId::from_bytes([2; 16]), [0; 32]);
+        let rights = Rights::default();
+        Ask {
+            who: Administrator { org, home: org, proof, name: "lin".to_owned(), rights },
+            from,
+            to,
+            width: MINUTE,
+            first,
+            count,
+            by: Vec::new(),
+            projects: Vec::new(),
+            users: Vec::new(),
+            keys: Vec::new(),
+            models: Vec::new(),
+            only_batches: false,
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_cut_goes_on_where_it_ended() {
+        let mut page = ask(90, 1000, 60, 16);
+        assert_eq!(page.next(), None);
+
+        while page.halve() {}
+
+        assert_eq!(page.buckets().collect::<Vec<_>>(), [60]);
+        assert_eq!(page.span(), Span { starts: Timestamp(90_000), ends: Timestamp(120_000) });
+        assert_eq!(page.next().as_deref(), Some("page_120"));
+    }
+
+    #[test]
+    fn pages_cover_every_moment_once() {
+        let (from, to) = (90, 1000);
+        let (mut first, mut covered) = (60, from * 1000);
+        loop {
+            let page = ask(from, to, first, 3);
+            assert_eq!(page.span().starts, Timestamp(covered));
+            covered = page.span().ends.0;
+            let Some(next) = page.next() else { break };
+            first = next.strip_prefix(PAGE_PREFIX).unwrap().parse().unwrap();
+        }
+        assert_eq!(covered, to * 1000);
+    }
+}
