@@ -145,9 +145,9 @@ impl Context {
         serde_json::from_slice(body).map_err(|fault| {
             let message = fault.to_string();
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            match fault.classify() {
-                serde_json::error::Category::Data => Failure::invalid("", message),
-                _ => Failure::malformed(format!("the body is not JSON: {message}")),
+            match fault.is_data() {
+                true => Failure::invalid("", message),
+                false => Failure::malformed(format!("the body is not JSON: {message}")),
             }
         })
     }

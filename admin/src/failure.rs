@@ -248,19 +248,17 @@ impl Failure {
     }
 
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self {
-            Self::Unauthenticated => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-            }
-            Self::WrongMethod { allowed } => {
-                Some((header::ALLOW, HeaderValue::from_str(allowed).ok()?))
-            }
-            Self::TooMany { retry_secs } => {
-                Some((header::RETRY_AFTER, HeaderValue::from(*retry_secs)))
-            }
-            Self::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from(1))),
-            _ => None,
+        if let Self::WrongMethod { allowed } = self {
+            return Some((header::ALLOW, HeaderValue::from_str(allowed).ok()?));
         }
+        if let Self::TooMany { retry_secs } = self {
+            return Some((header::RETRY_AFTER, HeaderValue::from(*retry_secs)));
+        }
+        if *self == Self::Unavailable {
+            return Some((header::RETRY_AFTER, HeaderValue::from(1)));
+        }
+        let bearer = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        (*self == Self::Unauthenticated).then_some(bearer)
     }
 
     fn problem(&self, status: StatusCode, code: &str, title: &str) -> Value {
@@ -289,14 +287,11 @@ impl Failure {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
         };
-        let param = match self {
-            Self::Invalid(mistakes) => mistakes.first().map(|it| it.field.clone()),
-            _ => None,
-        };
-        let message = match self {
-            Self::Invalid(mistakes) => lines(mistakes),
-            _ => self.detail(),
-        };
+        let (mut param, mut message) = (None, self.detail());
+        if let Self::Invalid(mistakes) = self {
+            param = mistakes.first().map(|it| it.field.clone());
+            message = lines(mistakes);
+        }
         json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
     }
 
@@ -306,13 +301,16 @@ impl Failure {
             "status": status.as_u16().to_string(),
             "detail": if let Self::Invalid(mistakes) = self { lines(mistakes) } else { self.detail() },
         });
-        let kind = match self {
-            Self::Scim { fault, .. } => Some(fault.word()),
-            Self::Taken { .. } => Some("uniqueness"),
-            Self::Invalid(_) => Some("invalidValue"),
-            Self::Malformed { .. } => Some("invalidSyntax"),
-            Self::Locked => Some("mutability"),
-            _ => None,
+        let kind = if let Self::Scim { fault, .. } = self {
+            Some(fault.word())
+        } else if let Self::Taken { .. } = self {
+            Some("uniqueness")
+        } else if let Self::Invalid(_) = self {
+            Some("invalidValue")
+        } else if let Self::Malformed { .. } = self {
+            Some("invalidSyntax")
+        } else {
+            (*self == Self::Locked).then_some("mutability")
         };
         if let (Some(kind), Some(fields)) = (kind, error.as_object_mut()) {
             fields.insert("scimType".to_owned(), Value::from(kind));

@@ -19,7 +19,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEY_CHARS_MAX: usize = 255;
 
 /// Carries the request out, once for each key.
-pub async fn answer(context: Context, row: &'static Row) -> Result<Response<Body>, Failure> {
+pub(crate) async fn answer(context: Context, row: &'static Row) -> Result<Response<Body>, Failure> {
     let call = row.handler.call;
     let key = context.headers.get(&IDEMPOTENCY_KEY);
     let (Some(key), Some(who)) = (key, &context.who) else { return call(context).await };

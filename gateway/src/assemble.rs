@@ -193,12 +193,12 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
     let limits = limits(config);
     let open = Open { listener: client_listener, limits, until: drain.clone(), deadline };
     let also = config.admin.also_on_client_listener;
-    let serving = open.to_callers(Arc::clone(&app), Arc::clone(&services), also);
+    let serving = open.serve_callers(Arc::clone(&app), Arc::clone(&services), also);
     let client_listener = background.spawn(serving);
     // The admin listener outlives the client's, so that readiness can be asked while it drains.
     let (until, deadline) = (stop.clone(), ADMIN_DEADLINE);
     let open = Open { listener: admin_listener, limits, until, deadline };
-    let admin_listener = background.spawn(open.to_administrators(services));
+    let admin_listener = background.spawn(open.serve_administrators(services));
     Ok(Gateway {
         client,
         admin,
@@ -236,7 +236,7 @@ struct Open {
 
 impl Open {
     /// `also`: with the part of the administration API that stock SDKs know.
-    async fn to_callers(self, app: Arc<App>, services: Arc<Services>, also: bool) {
+    async fn serve_callers(self, app: Arc<App>, services: Arc<Services>, also: bool) {
         let make = move |address: SocketAddr| {
             let (app, services) = (Arc::clone(&app), Arc::clone(&services));
             service_fn(move |request| {
@@ -255,7 +255,7 @@ impl Open {
         listener::serve(listener, limits, make, until, deadline).await;
     }
 
-    async fn to_administrators(self, services: Arc<Services>) {
+    async fn serve_administrators(self, services: Arc<Services>) {
         let make = move |address: SocketAddr| {
             let services = Arc::clone(&services);
             service_fn(move |request: http::Request<hyper::body::Incoming>| {

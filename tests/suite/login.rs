@@ -12,8 +12,8 @@ use tests::{
     wait::{self, SOON},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::Child,
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout},
 };
 use url::Url;
 
@@ -23,14 +23,17 @@ const SECRET: &str = "s3cret of +the/ client=";
 struct Company {
     house: House,
     issuer: String,
-    _provider: Child,
+    _provider: Provider,
 }
+
+/// The process, with the ends of its pipes: it would end when it cannot speak any more.
+type Provider = (Child, ChildStdin, Lines<BufReader<ChildStdout>>);
 
 impl Company {
     /// `provider`: further settings of the identity provider in the org `acme`.
     async fn open(provider: Value) -> Self {
         let mut house = Plan::new(acme()).with("identity", "private_networks", "true").open().await;
-        let (child, issuer) = identity_provider(house.admin_url()).await;
+        let (provider_process, issuer) = identity_provider(house.admin_url()).await;
         let secret = house.path("client.secret");
         fs::write(&secret, format!("{SECRET}\n")).unwrap();
         let settings = json!({
@@ -43,7 +46,7 @@ impl Company {
             .and("IdentityProvider", "company", settings.clone());
         let all = acme().and("IdentityProvider", "company", settings).with(globex);
         house.apply(&all).await;
-        let company = Self { house, issuer, _provider: child };
+        let company = Self { house, issuer, _provider: provider_process };
         let ada = json!({ "email": "ada@example.com", "email_verified": true, "name": "Ada L" });
         company.account("sub-ada", ada).await;
         company
@@ -96,7 +99,7 @@ fn acme() -> Settings {
         .and("Group", "auditors", json!({ "claim": "company-auditors", "roles": ["auditor"] }))
 }
 
-async fn identity_provider(admin_url: &str) -> (Child, String) {
+async fn identity_provider(admin_url: &str) -> (Provider, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let node = root.join("tests/.venv/bin/node");
     assert!(node.exists(), "{} is not there: run `tests/run install`", node.display());
@@ -119,9 +122,7 @@ async fn identity_provider(admin_url: &str) -> (Child, String) {
     let line = wait::within(3 * SOON, "the provider's address", lines.next_line()).await;
     let line = line.expect("it can be read").expect("it says where it is");
     let issuer = line.strip_prefix("identity provider on ").expect("its address").to_owned();
-    // Its input stays open as long as it runs.
-    child.stdin = Some(stdin);
-    (child, issuer)
+    ((child, stdin, lines), issuer)
 }
 
 /// What a person's browser keeps: cookies by site. The provider is told whose browser it is.

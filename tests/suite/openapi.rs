@@ -16,16 +16,17 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 #[tokio::test]
 async fn the_administration_api_does_what_its_document_says() {
-    let settings = Settings::of("acme")
-        .and("User", "boss", json!({ "roles": ["owner"] }))
-        .and("AdminKey", "boss", json!({ "owner": { "user": "boss" } }));
+    let settings = Settings::of("acme").and("User", "boss", json!({ "roles": ["owner"] })).and(
+        "AdminKey",
+        "boss",
+        json!({ "owner": { "user": "boss" } }),
+    );
     let house = House::open(settings).await;
     let document = format!("{}/admin/v1/openapi.json", house.admin_url());
     let key = format!("Authorization: Bearer {}", house.key("boss"));
     // The key that is used must not be tried out on itself.
     let own = ["/admin/v1/admin_keys/{id}", "/admin/v1/admin_keys/{id}/rotate"];
-    let mut command =
-        tokio::process::Command::new(root().join("tests/.venv/bin/schemathesis"));
+    let mut command = tokio::process::Command::new(root().join("tests/.venv/bin/schemathesis"));
     command
         .current_dir(house.folder())
         .args(["run", &document, "--header", &key, "--checks", CHECKS])

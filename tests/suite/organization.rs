@@ -58,7 +58,7 @@ async fn ask_at(
 ) -> Told {
     let bearer = format!("Bearer {}", house.key(key));
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    let method: Method = method.parse().unwrap();
+    let method: Method = method.parse().expect("a method");
     let url = format!("{base}/v1/{path}");
     let request = client::build(method, &url, &headers, body.to_owned().into());
     let answer = house.client.send(request).await;

@@ -62,9 +62,11 @@ impl Base {
     fn plan(&self, settings: Settings) -> Plan {
         let file = format!("{:?}", self.file().display().to_string());
         let key = format!("{:?}", self.folder.path().join("master.key").display().to_string());
-        Plan::new(settings)
-            .with("store", "url_file", &file)
-            .with("secrets", "master_key_file", &key)
+        Plan::new(settings).with("store", "url_file", &file).with(
+            "secrets",
+            "master_key_file",
+            &key,
+        )
     }
 
     /// Every org's pots, seen beside the product.

@@ -85,6 +85,7 @@ async fn test(context: Context) -> Result<Response, Failure> {
     act.reason = Some(tried.word().to_owned());
     act.target = Some(crate::context::target("provider", id.to_string(), ""));
     context.services.store.append(&context.org()?, vec![act]).await?;
-    let body = serde_json::json!({ "object": "tried", "works": tried.works(), "said": tried.word() });
+    let body =
+        serde_json::json!({ "object": "tried", "works": tried.works(), "said": tried.word() });
     Ok(json(StatusCode::OK, &body))
 }

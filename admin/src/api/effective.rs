@@ -9,7 +9,7 @@ use crate::{
 use axum::{http::StatusCode, response::Response};
 use policies::{
     document::{Document, Kind, Object, Subject},
-    ids::{ProjectId, ServiceAccountId, UserId},
+    ids::{KeyId, ProjectId, ServiceAccountId, UserId},
     money::NanoUsd,
     permission::{Permission, Permissions},
     rights::{Reach, Rights},
@@ -98,13 +98,12 @@ async fn answer(context: &Context, kind: Kind, id: [u8; 16]) -> Result<Response,
 
 /// What a key, or somebody without one in each project, may use.
 fn grants(tenant: &Tenant, kind: Kind, id: [u8; 16]) -> Vec<&Grant> {
-    let principal = match kind {
-        Kind::User => Principal::User(UserId::from_bytes(id)),
-        Kind::ServiceAccount => Principal::ServiceAccount(ServiceAccountId::from_bytes(id)),
-        _ => {
-            let key = policies::ids::KeyId::from_bytes(id);
-            return tenant.grants.get(&key).map(AsRef::as_ref).into_iter().collect();
-        }
+    let principal = if kind == Kind::User {
+        Principal::User(UserId::from_bytes(id))
+    } else if kind == Kind::ServiceAccount {
+        Principal::ServiceAccount(ServiceAccountId::from_bytes(id))
+    } else {
+        return tenant.grants.get(&KeyId::from_bytes(id)).map(AsRef::as_ref).into_iter().collect();
     };
     let of = tenant.access.iter().filter(|((who, _), _)| *who == principal);
     of.filter_map(|(_, key)| tenant.grants.get(key).map(AsRef::as_ref)).collect()
@@ -169,13 +168,11 @@ fn words(held: Permissions) -> Vec<&'static str> {
 /// Rights with where they come from: a role, a group's role, a unit, a membership.
 fn rights(known: &crate::services::Known, kind: Kind, id: [u8; 16], document: &Document) -> Value {
     let authority = &known.authority;
-    let held: Option<&Rights> = match kind {
-        Kind::User => authority.users.get(&UserId::from_bytes(id)).map(|it| &it.rights),
-        Kind::ServiceAccount => {
-            let id = ServiceAccountId::from_bytes(id);
-            authority.service_accounts.get(&id).map(|it| &it.rights)
-        }
-        _ => None,
+    let held: Option<&Rights> = if kind == Kind::User {
+        authority.users.get(&UserId::from_bytes(id)).map(|it| &it.rights)
+    } else {
+        let id = ServiceAccountId::from_bytes(id);
+        authority.service_accounts.get(&id).map(|it| &it.rights)
     };
     let Some(held) = held else { return Value::Null };
     let projects = held.projects.keys().map(|id| {

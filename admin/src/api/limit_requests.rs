@@ -116,10 +116,7 @@ async fn ask(context: Context) -> Result<Response, Failure> {
     if wanted.is_empty() || reason.trim().is_empty() {
         return Err(Failure::invalid("reason", "say what you want and why"));
     }
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let wanted = wanted.into_iter().map(|(name, value)| (name, text(value))).collect();
     let id = entropy::id()?;
     let request = LimitRequest {
@@ -194,23 +191,17 @@ fn wish(draft: &Draft, request: &LimitRequest) -> Result<(Kind, [u8; 16], Docume
     let found = found.ok_or_else(|| Failure::invalid(field, format!("there is no `{name}`")))?;
     let mut whole = serde_json::to_value(&found.document).unwrap_or_default();
     for (field, value) in &request.wanted {
-        let allowed = match kind {
-            Kind::Budget => field == "limit",
-            _ => {
-                field.ends_with("_minute")
-                    || field.ends_with("_day")
-                    || field == "concurrent_requests"
-            }
+        let amount = if kind == Kind::Budget {
+            (field == "limit").then(|| Ok(Value::String(value.clone())))
+        } else {
+            let rate = field.ends_with("_minute") || field.ends_with("_day");
+            let number = || value.parse::<i64>().map(Value::from);
+            (rate || field == "concurrent_requests").then(number)
         };
-        if !allowed {
-            return Err(Failure::invalid("wanted", format!("`{field}` is no amount of it")));
-        }
-        let value = match kind {
-            Kind::Budget => Value::String(value.clone()),
-            _ => json!(value.parse::<i64>().map_err(|_| {
-                Failure::invalid("wanted", format!("`{field}` must be a whole number"))
-            })?),
-        };
+        let no_amount = || Failure::invalid("wanted", format!("`{field}` is no amount of it"));
+        let value = amount
+            .ok_or_else(no_amount)?
+            .map_err(|_| Failure::invalid("wanted", format!("`{field}` must be a whole number")))?;
         if let Value::Object(fields) = &mut whole {
             fields.insert(field.clone(), value);
         }

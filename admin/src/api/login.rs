@@ -11,8 +11,8 @@ use crate::{
     context::{Context, json},
     failure::Failure,
     gate::who::org_named,
-    services::Known,
     service::sign_in::session::{self, Opened},
+    services::Known,
     table::{Build, Place, Row, open, row},
 };
 use axum::{
@@ -122,9 +122,7 @@ fn providers(known: &Known) -> impl Iterator<Item = &IdentityProvider> {
 /// The answer to a sign-in: the cookie, and either JSON or the way on.
 pub(super) fn welcome(context: &Context, asker: Asker, opened: &Opened, to: &str) -> Response {
     let mut answer = match asker {
-        Asker::Browser => {
-            page::redirect(context.services.sign_in.public_url.local_path(Some(to)))
-        }
+        Asker::Browser => page::redirect(context.services.sign_in.public_url.local_path(Some(to))),
         Asker::Program => {
             let body = json!({ "object": "session", "expires_at": opened.expires.rfc3339() });
             json(StatusCode::OK, &body)

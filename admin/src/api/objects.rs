@@ -176,10 +176,12 @@ async fn create(context: Context, kind: Kind) -> Result<Response, Failure> {
     let org = context.known()?.authority.name.clone();
     let written = document(kind, &org, body)?;
     let editor = context.editor()?;
-    let secret = match kind {
-        Kind::Key => Some(secret_of(key_text)?),
-        Kind::AdminKey => Some(secret_of(admin_key_text)?),
-        _ => None,
+    let secret = if kind == Kind::Key {
+        Some(secret_of(key_text)?)
+    } else if kind == Kind::AdminKey {
+        Some(secret_of(admin_key_text)?)
+    } else {
+        None
     };
     let edited = edit(&context.services, &editor, |draft| {
         let mut written = written.clone();

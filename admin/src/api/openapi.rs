@@ -84,11 +84,8 @@ fn operation(row: &Row) -> Value {
         fields.insert("x-permission".to_owned(), json!(row.permission.word()));
     }
     if let Some(name) = endpoint.takes {
-        let kind = match row.method {
-            Method::Patch => "application/merge-patch+json",
-            _ => "application/json",
-        };
         let whole = row.method != Method::Patch;
+        let kind = if whole { "application/json" } else { "application/merge-patch+json" };
         let schema = if whole { name.to_owned() } else { format!("{name}Patch") };
         let mut content = json!({
             "schema": { "$ref": format!("#/components/schemas/{schema}") },

@@ -68,10 +68,12 @@ fn path(row: &Row, ids: &HashMap<Kind, String>) -> String {
             return segment.to_owned();
         }
         at += 1;
-        match row.handler.place {
-            Place::Object(kind, place) if place + 1 == at => ids[&kind].clone(),
-            _ => "nowhere".to_owned(),
+        if let Place::Object(kind, place) = row.handler.place
+            && place + 1 == at
+        {
+            return ids[&kind].clone();
         }
+        "nowhere".to_owned()
     });
     segments.collect::<Vec<_>>().join("/")
 }

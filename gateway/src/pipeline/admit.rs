@@ -152,12 +152,7 @@ fn shared(rule: &Arc<policies::tenant::LimitRule>) -> Counted<'_> {
     Counted { rule, end_user: None }
 }
 
-fn want<'a>(
-    app: &App,
-    scope: &'a Scope,
-    limits: Vec<Counted<'a>>,
-    worst: Worst,
-) -> Want<'a> {
+fn want<'a>(app: &App, scope: &'a Scope, limits: Vec<Counted<'a>>, worst: Worst) -> Want<'a> {
     let now = app.purse.now();
     let pot = |rule: &policies::tenant::BudgetRule| Pot {
         budget: rule.id,

@@ -12,6 +12,8 @@ import Provider from "oidc-provider";
 const [line] = await once(createInterface({ input: process.stdin }), "line");
 const { redirects, logouts } = JSON.parse(line);
 const accounts = new Map();
+// Whoever started it may have stopped to listen.
+process.stdout.on("error", () => {});
 
 const server = createServer();
 server.listen(0, "127.0.0.1");

@@ -2,7 +2,7 @@
 
 use super::ask;
 use serde_json::{Value, json};
-use tests::{house::House, json::At};
+use tests::{house::House, json::At, wait};
 
 /// Something that has the form of an id, of any kind, and is nowhere.
 const NOWHERE: &str = "00000000000000000000000000000007";
@@ -25,7 +25,7 @@ impl Ids {
         let first = async |path: &str, field: &str, value: &str| {
             let told = ask(house, boss, "GET", path, &Value::Null).await;
             let found = told.body.list("data").iter().find(|it| it.text(field) == value);
-            found.unwrap_or_else(|| panic!("{path}: {told:?}")).text("id").to_owned()
+            found.unwrap_or_else(|| wait::fail(&format!("{path}: {told:?}"))).text("id").to_owned()
         };
         let project = first("projects", "name", "main").await;
         let invite = json!({ "email": "kim@example.com", "role": "reader" });

@@ -19,12 +19,12 @@ pub(super) struct Offer {
 }
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--back:#f4f4f1;--card:#fff;--ink:#1c2024;--dim:#60646c;--line:#d5d6d2;\
---act:#0b5c55;--on:#fff;--bad:#a4262c}\
+:root{color-scheme:light dark;--back:#f4f4f1;--card:#fff;--ink:#1c2024;--dim:#60646c;\
+--line:#d5d6d2;--act:#0b5c55;--on:#fff;--bad:#a4262c}\
 @media(prefers-color-scheme:dark){:root{--back:#131516;--card:#1c1f21;--ink:#eceeee;--dim:#a0a6aa;\
 --line:#3a3f42;--act:#5fc9bd;--on:#08211f;--bad:#ff9a93}}\
-*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;\
-background:var(--back);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\
+*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;\
+padding:1.5rem;background:var(--back);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\
 main{width:100%;max-width:23rem;padding:2rem;background:var(--card);border:1px solid var(--line);\
 border-radius:.75rem}\
 .mark{margin:0 0 1.5rem;font-weight:650;letter-spacing:.02em;color:var(--act)}\
@@ -33,8 +33,8 @@ form{display:grid;gap:1rem}label{display:grid;gap:.3rem;font-size:.9rem;font-wei
 small{font-weight:400;color:var(--dim)}\
 input{width:100%;padding:.6rem .7rem;font:inherit;color:inherit;background:var(--back);\
 border:1px solid var(--line);border-radius:.45rem}\
-button,.act{display:block;width:100%;padding:.65rem 1rem;font:inherit;font-weight:600;text-align:center;\
-text-decoration:none;color:var(--on);background:var(--act);border:1px solid transparent;\
+button,.act{display:block;width:100%;padding:.65rem 1rem;font:inherit;font-weight:600;\
+text-align:center;text-decoration:none;color:var(--on);background:var(--act);border:1px solid transparent;\
 border-radius:.45rem;cursor:pointer}\
 .act{margin-bottom:.6rem}button:hover,.act:hover{filter:brightness(1.08)}\
 :focus-visible{outline:3px solid var(--act);outline-offset:2px}\

@@ -89,11 +89,12 @@ fn point_here(shape: &mut Value) {
     match shape {
         Value::Object(fields) => {
             for (name, value) in fields {
-                match value {
-                    Value::String(text) if name == "$ref" => {
-                        *text = text.replace("#/$defs/", "#/components/schemas/");
-                    }
-                    other => point_here(other),
+                if name == "$ref"
+                    && let Value::String(text) = value
+                {
+                    *text = text.replace("#/$defs/", "#/components/schemas/");
+                } else {
+                    point_here(value);
                 }
             }
         }
@@ -134,6 +135,7 @@ fn faces(shape: &Value) -> (Value, Value, Value) {
 }
 
 /// An object that has these fields and no other.
+#[expect(clippy::needless_pass_by_value, reason = "written where it is used, and used once")]
 fn closed(required: &[&str], properties: Value) -> Value {
     json!({
         "type": "object",

@@ -1,7 +1,7 @@
 //! `/v1/organization/usage/..` and costs: usage records in buckets of time.
 //!
-//! A page is made of at most [`RECORDS_MAX`] records, which are read one by one. One that would take
-//! more has fewer buckets, half as many at each try, and `next_page` goes on behind them.
+//! A page is made of at most [`RECORDS_MAX`] records, which are read one by one. One that would
+//! take more has fewer buckets, half as many at each try, and `next_page` goes on behind them.
 
 mod ask;
 mod costs;

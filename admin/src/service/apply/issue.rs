@@ -62,10 +62,12 @@ pub(super) fn issue(
     id: [u8; 16],
     document: &mut Document,
 ) -> Result<Option<Issued>, Dry> {
-    let (name, sha256, text): (_, _, fn(&_) -> _) = match document {
-        Document::Key(key) => (&key.name, &mut key.sha256, key_text),
-        Document::AdminKey(key) => (&key.name, &mut key.sha256, admin_key_text),
-        _ => return Ok(None),
+    let (name, sha256, text): (_, _, fn(&_) -> _) = if let Document::Key(key) = document {
+        (&key.name, &mut key.sha256, key_text)
+    } else if let Document::AdminKey(key) = document {
+        (&key.name, &mut key.sha256, admin_key_text)
+    } else {
+        return Ok(None);
     };
     if sha256.is_some() {
         return Ok(None);

@@ -288,17 +288,17 @@ fn touches_nobody_above(editor: &Rights, known: &Known, after: &[Object]) -> Res
         if left.get(&object.id) == Some(&&object.document) {
             continue;
         }
-        let held = match object.document.kind() {
-            Kind::User => authority.users.get(&UserId::from_bytes(object.id)).map(|it| &it.rights),
-            Kind::ServiceAccount => {
-                let id = ServiceAccountId::from_bytes(object.id);
-                authority.service_accounts.get(&id).map(|it| &it.rights)
-            }
-            Kind::AdminKey => {
-                let mut keys = authority.admin_keys.values();
-                keys.find(|it| *it.id.as_bytes() == object.id).map(|it| &it.rights)
-            }
-            _ => None,
+        let kind = object.document.kind();
+        let held = if kind == Kind::User {
+            authority.users.get(&UserId::from_bytes(object.id)).map(|it| &it.rights)
+        } else if kind == Kind::ServiceAccount {
+            let id = ServiceAccountId::from_bytes(object.id);
+            authority.service_accounts.get(&id).map(|it| &it.rights)
+        } else if kind == Kind::AdminKey {
+            let mut keys = authority.admin_keys.values();
+            keys.find(|it| *it.id.as_bytes() == object.id).map(|it| &it.rights)
+        } else {
+            None
         };
         if let Some(held) = held {
             may_gain(editor, &none, held, object.document.name())?;

@@ -189,10 +189,7 @@ impl<'a> Reading<'a> {
         let mut rules = Vec::new();
         for object in self.objects {
             let Document::Budget(it) = &object.document else { continue };
-            if matches!(
-                it.on,
-                On::Tier(_) | On::Deployment(_) | On::EndUsers | On::EndUser(_)
-            ) {
+            if matches!(it.on, On::Tier(_) | On::Deployment(_) | On::EndUsers | On::EndUser(_)) {
                 let message = "a budget is not set on a tier, deployment or end user";
                 self.mistake(&object.document, "on", message);
             }
@@ -317,9 +314,8 @@ fn narrowed(models: Option<BTreeSet<String>>, listed: &[String]) -> Option<BTree
     if listed.is_empty() {
         return models;
     }
-    let listed = listed.iter().filter(|name| {
-        models.as_ref().is_none_or(|models| models.contains(*name))
-    });
+    let listed =
+        listed.iter().filter(|name| models.as_ref().is_none_or(|models| models.contains(*name)));
     Some(listed.cloned().collect())
 }
 
