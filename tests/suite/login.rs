@@ -86,7 +86,8 @@ impl Company {
         let headers = [("authorization", bearer.as_str())];
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = client::build(method, &self.at(path), &headers, body);
-        self.house.client.send(request).await.json().await
+        let told = self.house.client.send(request).await.text().await;
+        serde_json::from_str(&told).unwrap_or_default()
     }
 }
 
@@ -241,6 +242,23 @@ async fn a_person_signs_in_by_the_company_and_out_again() {
     assert!(later.me(&company).await.is_some());
     let back = ada.walk(&to, None).await;
     assert_eq!(back.status, 200, "{}", back.body);
+}
+
+#[tokio::test]
+async fn a_client_secret_that_is_stored_is_used_and_seen_by_nobody() {
+    let company = Company::open(json!({ "trust_email": true })).await;
+    let path = "/admin/v1/identity_providers";
+    let before = company.owner(Method::GET, path, &Value::Null).await;
+    let one = format!("{path}/{}", before.text("data.0.id"));
+
+    let secret = json!({ "value": SECRET });
+    company.owner(Method::PUT, &format!("{one}/client_secret"), &secret).await;
+    fs::remove_file(company.house.path("client.secret")).unwrap();
+    let mut ada = company.browser("sub-ada").await;
+    let after = company.owner(Method::GET, &one, &Value::Null).await;
+
+    assert!(ada.me(&company).await.is_some());
+    assert_eq!(after["client_secret"], json!({ "stored": true }));
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ small{font-weight:400;color:var(--dim)}\
 input{width:100%;padding:.6rem .7rem;font:inherit;color:inherit;background:var(--back);\
 border:1px solid var(--line);border-radius:.45rem}\
 button,.act{display:block;width:100%;padding:.65rem 1rem;font:inherit;font-weight:600;\
-text-align:center;text-decoration:none;color:var(--on);background:var(--act);border:1px solid transparent;\
+text-align:center;text-decoration:none;color:var(--on);background:var(--act);\
+border:1px solid transparent;\
 border-radius:.45rem;cursor:pointer}\
 .act{margin-bottom:.6rem}button:hover,.act:hover{filter:brightness(1.08)}\
 :focus-visible{outline:3px solid var(--act);outline-offset:2px}\
