@@ -36,6 +36,6 @@ where
 }
 
 #[expect(clippy::panic, reason = "a test that waited in vain has failed")]
-pub(crate) fn fail(why: &str) -> ! {
+pub fn fail(why: &str) -> ! {
     panic!("{why}")
 }

@@ -1,11 +1,14 @@
 //! People sign in with a certified OpenID provider, and by the setup link; nobody else does.
 
+mod browser;
+
+use self::browser::Browser;
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
+use std::{fs, path::Path, process::Stdio};
 use tests::{
-    client::{self, Answer, Client},
+    client,
     house::{House, Plan},
     json::At,
     settings::Settings,
@@ -35,7 +38,7 @@ impl Company {
         let mut house = Plan::new(acme()).with("identity", "private_networks", "true").open().await;
         let (provider_process, issuer) = identity_provider(house.admin_url()).await;
         let secret = house.path("client.secret");
-        fs::write(&secret, format!("{SECRET}\n")).unwrap();
+        fs::write(&secret, format!("{SECRET}\n")).expect("a file");
         let settings = json!({
             "issuer": issuer, "client_id": "penstock", "client_secret": { "file": secret },
             "scopes": ["email", "profile", "groups"],
@@ -77,7 +80,7 @@ impl Company {
         let stop = self.at("/login/callback");
         let walked = browser.walk(begin, Some(&stop)).await;
         assert!(walked.url.starts_with(&stop), "{} {}", walked.url, walked.body);
-        Url::parse(&walked.url).unwrap()
+        Url::parse(&walked.url).expect("an address")
     }
 
     /// Asks as an owner of `acme`, by key.
@@ -126,83 +129,6 @@ async fn identity_provider(admin_url: &str) -> (Provider, String) {
     ((child, stdin, lines), issuer)
 }
 
-/// What a person's browser keeps: cookies by site. The provider is told whose browser it is.
-struct Browser {
-    client: Client,
-    jars: BTreeMap<String, BTreeMap<String, String>>,
-    account: String,
-}
-
-struct Walked {
-    url: String,
-    status: u16,
-    body: String,
-}
-
-impl Browser {
-    fn of(account: &str) -> Self {
-        Self { client: Client::default(), jars: BTreeMap::new(), account: account.to_owned() }
-    }
-
-    async fn ask(&mut self, method: Method, url: &str, body: &Value) -> Answer {
-        let site = Url::parse(url).unwrap().origin().ascii_serialization();
-        let jar = self.jars.entry(site.clone()).or_default();
-        let cookies: Vec<String> = jar.iter().map(|(name, it)| format!("{name}={it}")).collect();
-        let cookies = cookies.join("; ");
-        let mut headers = vec![
-            ("accept", "text/html"),
-            ("x-account", self.account.as_str()),
-            ("cookie", cookies.as_str()),
-        ];
-        if method != Method::GET {
-            headers.extend([("sec-fetch-site", "same-origin"), ("origin", site.as_str())]);
-        }
-        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        let answer = self.client.send(client::build(method, url, &headers, body)).await;
-        for line in answer.headers.get_all("set-cookie") {
-            let line = line.to_str().unwrap();
-            let (pair, rest) = line.split_once(';').unwrap_or((line, ""));
-            let (name, value) = pair.split_once('=').unwrap();
-            let jar = self.jars.entry(site.clone()).or_default();
-            match value.is_empty() || rest.to_lowercase().contains("max-age=0") {
-                true => jar.remove(name),
-                false => jar.insert(name.to_owned(), value.to_owned()),
-            };
-        }
-        answer
-    }
-
-    /// Follows redirects to their end, or to an address that begins with `stop`.
-    async fn walk(&mut self, url: &str, stop: Option<&str>) -> Walked {
-        let mut url = url.to_owned();
-        for _ in 0..10 {
-            if stop.is_some_and(|stop| url.starts_with(stop)) {
-                return Walked { url, status: 0, body: String::new() };
-            }
-            let answer = self.ask(Method::GET, &url, &Value::Null).await;
-            let status = answer.status.as_u16();
-            let Some(next) = answer.header("location").filter(|_| (300..400).contains(&status))
-            else {
-                return Walked { url, status, body: answer.text().await };
-            };
-            url = Url::parse(&url).unwrap().join(next).unwrap().to_string();
-        }
-        panic!("too many redirects")
-    }
-
-    /// Who the person is at the gateway; none if they are signed out.
-    async fn me(&mut self, company: &Company) -> Option<Value> {
-        let answer = self.ask(Method::GET, &company.at("/admin/v1/me"), &Value::Null).await;
-        if answer.status == 200 { Some(answer.json().await) } else { None }
-    }
-
-    async fn may(&mut self, company: &Company, permission: &str) -> bool {
-        let me = self.me(company).await.expect("somebody is signed in");
-        let held = me["permissions"]["org"].as_array().unwrap();
-        held.iter().any(|it| it == permission)
-    }
-}
-
 /// The address with another value of a parameter; without a value it is left out.
 fn with(url: &Url, name: &str, value: Option<&str>) -> String {
     let pairs = url.query_pairs().into_owned();
@@ -214,7 +140,8 @@ fn with(url: &Url, name: &str, value: Option<&str>) -> String {
 }
 
 fn query(url: &Url, name: &str) -> String {
-    url.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
+    let found = url.query_pairs().find(|(known, _)| known == name);
+    found.expect("the parameter").1.into_owned()
 }
 
 #[tokio::test]
@@ -224,13 +151,17 @@ async fn a_person_signs_in_by_the_company_and_out_again() {
 
     company.account("sub-ada", groups(json!(["company-admins", "else"]))).await;
     let mut ada = company.browser("sub-ada").await;
-    let me = ada.me(&company).await.unwrap();
-    let (admin, owner) =
-        (ada.may(&company, "projects.write").await, ada.may(&company, "org.own").await);
+    let me = ada.me(&company.at("")).await.unwrap();
+    let (admin, owner) = (
+        ada.may(&company.at(""), "projects.write").await,
+        ada.may(&company.at(""), "org.own").await,
+    );
     company.account("sub-ada", groups(json!(["company-auditors"]))).await;
     let mut later = company.browser("sub-ada").await;
-    let (still, auditor) =
-        (later.may(&company, "projects.write").await, later.may(&company, "audit.read").await);
+    let (still, auditor) = (
+        later.may(&company.at(""), "projects.write").await,
+        later.may(&company.at(""), "audit.read").await,
+    );
     let out = ada.ask(Method::POST, &company.at("/logout"), &Value::Null).await;
 
     assert_eq!((me["org"]["name"].clone(), me["name"].clone()), (json!("acme"), json!("ada")));
@@ -238,8 +169,8 @@ async fn a_person_signs_in_by_the_company_and_out_again() {
     assert!(!still && auditor, "roles follow the groups of the last sign-in");
     let to = out.header("location").unwrap().to_owned();
     assert!(to.starts_with(&format!("{}/session/end?client_id=penstock", company.issuer)), "{to}");
-    assert!(ada.me(&company).await.is_none());
-    assert!(later.me(&company).await.is_some());
+    assert!(ada.me(&company.at("")).await.is_none());
+    assert!(later.me(&company.at("")).await.is_some());
     let back = ada.walk(&to, None).await;
     assert_eq!(back.status, 200, "{}", back.body);
 }
@@ -257,7 +188,7 @@ async fn a_client_secret_that_is_stored_is_used_and_seen_by_nobody() {
     let mut ada = company.browser("sub-ada").await;
     let after = company.owner(Method::GET, &one, &Value::Null).await;
 
-    assert!(ada.me(&company).await.is_some());
+    assert!(ada.me(&company.at("")).await.is_some());
     assert_eq!(after["client_secret"], json!({ "stored": true }));
 }
 
@@ -269,11 +200,11 @@ async fn somebody_new_becomes_a_user_and_nobody_once_deactivated() {
     company.account("sub-new", new).await;
 
     let mut new = company.browser("sub-new").await;
-    let auditor = new.may(&company, "audit.read").await;
-    let id = new.me(&company).await.unwrap()["user_id"].as_str().unwrap().to_owned();
+    let auditor = new.may(&company.at(""), "audit.read").await;
+    let id = new.me(&company.at("")).await.unwrap()["user_id"].as_str().unwrap().to_owned();
     let path = format!("/admin/v1/users/{id}");
     let user = company.owner(Method::PATCH, &path, &json!({ "active": false })).await;
-    let gone = new.me(&company).await;
+    let gone = new.me(&company.at("")).await;
     let mut again = Browser::of("sub-new");
     let again = again.walk(&company.at("/login/oidc/acme/company"), None).await;
     let mut taken = Browser::of("sub-ada");
@@ -297,11 +228,12 @@ async fn a_sign_in_ends_in_the_browser_that_began_it_and_once() {
     let afterwards = ada.walk(stolen.as_str(), None).await;
     let own = company.callback(&mut ada, &begin).await;
     let good = ada.walk(own.as_str(), None).await;
-    let mut copy = Browser { jars: ada.jars.clone(), ..Browser::of("sub-ada") };
+    let mut copy = Browser::of("sub-ada");
+    copy.jars.clone_from(&ada.jars);
     let replayed = copy.walk(own.as_str(), None).await;
 
     assert_eq!(elsewhere.status, 401, "{}", elsewhere.body);
-    assert!(eve.me(&company).await.is_none());
+    assert!(eve.me(&company.at("")).await.is_none());
     assert_eq!(afterwards.status, 401, "a state is good for one callback");
     assert_eq!(good.status, 200, "{}", good.body);
     assert_eq!(replayed.status, 401, "{}", replayed.body);
@@ -350,7 +282,7 @@ async fn what_the_provider_did_not_answer_to_us_is_refused() {
         assert!(told.url.starts_with(&company.at("/login/callback")), "{what}: {}", told.url);
         assert_eq!(told.status, 401, "{what}: {}", told.body);
         assert!(told.body.contains("That did not work"), "{what}: {}", told.body);
-        assert!(ada.me(&company).await.is_none(), "{what}");
+        assert!(ada.me(&company.at("")).await.is_none(), "{what}");
     }
 }
 
@@ -367,14 +299,14 @@ async fn whom_one_org_believes_is_nobody_in_another() {
     let foreign = company.house.client.send(request).await;
     let mut same = Browser::of("sub-ada");
     let other = same.walk(&company.at("/login/oidc/globex/company?return_to=/readyz"), None).await;
-    let them = same.me(&company).await.unwrap();
+    let them = same.me(&company.at("")).await.unwrap();
     let nowhere = same.walk(&company.at("/login/oidc/nowhere/company"), None).await;
     let away =
         ada.walk(&company.at("/login/oidc/acme/company?return_to=//evil.example"), None).await;
 
     assert_eq!(foreign.status, 404);
     assert_eq!((other.status, them["org"]["name"].clone()), (200, json!("globex")));
-    assert_ne!(ada.me(&company).await.unwrap()["user_id"], them["user_id"]);
+    assert_ne!(ada.me(&company.at("")).await.unwrap()["user_id"], them["user_id"]);
     assert_eq!(nowhere.status, 401, "{}", nowhere.body);
     assert_eq!(away.url, company.at("/"));
 }

@@ -48,8 +48,8 @@ async fn whoever_is_deprovisioned_is_out_at_once() {
     scim(&house, "PATCH", &path, on).await;
     house.knows("acme-ada").await;
     assert_eq!(as_ada(&house).await, StatusCode::UNAUTHORIZED);
-    let path = format!("/admin/v1/users/{ada}");
-    let seen = ask(&house, "acme-boss", "GET", &path, Value::Null);
+    let as_admin = format!("/admin/v1/users/{ada}");
+    let seen = ask(&house, "acme-boss", "GET", &as_admin, Value::Null);
     assert!(!seen.await.body.text("credentials_from").is_empty());
 
     // Removal ends everything too, and keeps what was used.
