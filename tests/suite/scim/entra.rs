@@ -8,31 +8,8 @@ use tests::{house::House, json::At};
 #[tokio::test]
 async fn entra_provisions_as_it_always_does() {
     let house = House::open(org("acme")).await;
-    let by_external = "externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"";
-    assert_eq!(found(&house, "Users", by_external).await.int("totalResults"), 0);
-    let user = json!({
-        "schemas": [USER, ENTERPRISE], "externalId": "0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef",
-        "userName": "Test_User_ab6490ee", "active": true, "displayName": "lennay",
-        "emails": [{ "primary": true, "type": "work", "value": "lennay@acme.example" }],
-        "meta": { "resourceType": "User" },
-        "name": { "formatted": "givenName familyName", "familyName": "familyName" },
-        "roles": [], "title": "Engineer", ENTERPRISE: { "department": "R&D" },
-    });
-    let id = scim(&house, "POST", "/Users", user).await.body.text("id").to_owned();
-    assert_eq!(found(&house, "Users", by_external).await.text("Resources.0.id"), id);
-    let by_mail = "emails[type eq \"work\"].value eq \"LENNAY@acme.example\"";
-    assert_eq!(found(&house, "Users", by_mail).await.int("totalResults"), 1);
+    let id = a_person_is_made_and_changed(&house).await;
     let path = format!("/Users/{id}");
-    let update = changes(json!([
-        { "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "new@acme.example" },
-        { "op": "Replace", "path": "name.familyName", "value": "updatedFamilyName" },
-        { "op": "Add", "path": "phoneNumbers[type eq \"work\"].value", "value": "+1 555 0100" },
-        { "op": "Replace", "path": format!("{ENTERPRISE}:department"), "value": "Sales" },
-        { "op": "Add", "value": { "displayName": "Lennay", "name.givenName": "L" } },
-    ]));
-    let updated = scim(&house, "PATCH", &path, update).await.body;
-    assert_eq!(updated.text("emails.0.value"), "new@acme.example");
-    assert_eq!(updated.text("displayName"), "Lennay");
 
     let group = json!({
         "schemas": [GROUP], "externalId": "8aa1a0c0-c4c3-4bc0-b4a5-2ef676900159",
@@ -84,4 +61,34 @@ async fn entra_provisions_as_it_always_does() {
         assert_eq!(gone.status, StatusCode::NOT_FOUND);
     }
     has(0).await;
+}
+
+/// The person's id.
+async fn a_person_is_made_and_changed(house: &House) -> String {
+    let by_external = "externalId eq \"0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef\"";
+    assert_eq!(found(house, "Users", by_external).await.int("totalResults"), 0);
+    let user = json!({
+        "schemas": [USER, ENTERPRISE], "externalId": "0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef",
+        "userName": "Test_User_ab6490ee", "active": true, "displayName": "lennay",
+        "emails": [{ "primary": true, "type": "work", "value": "lennay@acme.example" }],
+        "meta": { "resourceType": "User" },
+        "name": { "formatted": "givenName familyName", "familyName": "familyName" },
+        "roles": [], "title": "Engineer", ENTERPRISE: { "department": "R&D" },
+    });
+    let id = scim(house, "POST", "/Users", user).await.body.text("id").to_owned();
+    assert_eq!(found(house, "Users", by_external).await.text("Resources.0.id"), id);
+    let by_mail = "emails[type eq \"work\"].value eq \"LENNAY@acme.example\"";
+    assert_eq!(found(house, "Users", by_mail).await.int("totalResults"), 1);
+    let path = format!("/Users/{id}");
+    let update = changes(json!([
+        { "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "new@acme.example" },
+        { "op": "Replace", "path": "name.familyName", "value": "updatedFamilyName" },
+        { "op": "Add", "path": "phoneNumbers[type eq \"work\"].value", "value": "+1 555 0100" },
+        { "op": "Replace", "path": format!("{ENTERPRISE}:department"), "value": "Sales" },
+        { "op": "Add", "value": { "displayName": "Lennay", "name.givenName": "L" } },
+    ]));
+    let updated = scim(house, "PATCH", &path, update).await.body;
+    assert_eq!(updated.text("emails.0.value"), "new@acme.example");
+    assert_eq!(updated.text("displayName"), "Lennay");
+    id
 }
