@@ -13,9 +13,11 @@ mod limits;
 mod login;
 mod openapi;
 mod organization;
+#[cfg(test)]
 mod postgres_store;
 mod protocol;
 mod routing;
+#[cfg(test)]
 mod scim;
 mod secrets;
 mod settings;
