@@ -5,14 +5,18 @@ use crate::{
 };
 use policies::{
     authority::{self, Authority},
-    ids::{OrgId, Revision},
+    ids::{AdminKeyId, KeyId, OrgId, Revision},
+    time::Timestamp,
 };
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use store::{Settings, Store};
+use store::{Settings, Store, clock};
 
+/// The use of an admin key is written down this often, at most.
+const NOTE_MILLIS: i64 = 60_000;
+const KEYS_NOTED_MAX: usize = 10_000;
 /// Orgs whose compiled authority is kept, at most.
 const ORGS_KEPT_MAX: usize = 256;
 
@@ -30,12 +34,21 @@ pub struct Services {
     /// Whose word is taken, with the way out to them.
     pub issuers: Arc<Issuers>,
     known: Mutex<HashMap<OrgId, Arc<Known>>>,
+    /// When the use of each admin key was last written down.
+    noted: Mutex<HashMap<AdminKeyId, Timestamp>>,
 }
 
 impl Services {
     pub fn new(store: Arc<dyn Store>, probe: Arc<dyn Probe>) -> Self {
         let (sign_in, issuers) = (SignIn::default(), Issuers::new(Arc::new(Nowhere)));
-        Self { store, probe, sign_in, issuers: Arc::new(issuers), known: Mutex::default() }
+        Self {
+            store,
+            probe,
+            sign_in,
+            issuers: Arc::new(issuers),
+            known: Mutex::default(),
+            noted: Mutex::default(),
+        }
     }
 
     /// The same, with these issuers of tokens.
@@ -68,6 +81,23 @@ impl Services {
         }
         all.insert(*org, Arc::clone(&known));
         Ok(Some(known))
+    }
+
+    /// Writes the use of an admin key down, once a minute at most.
+    pub async fn note_use(&self, org: &OrgId, key: AdminKeyId) -> Result<(), Failure> {
+        let now = clock::now();
+        {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = |at: &Timestamp| now < at.plus_millis(NOTE_MILLIS);
+            if noted.get(&key).is_some_and(fresh) {
+                return Ok(());
+            }
+            if KEYS_NOTED_MAX <= noted.len() {
+                noted.clear();
+            }
+            noted.insert(key, now);
+        }
+        Ok(self.store.used(org, &[(KeyId::from_bytes(*key.as_bytes()), now)]).await?)
     }
 
     fn kept(&self, org: &OrgId, revision: Revision) -> Option<Arc<Known>> {

@@ -11,6 +11,7 @@ use crate::{
     edge::{self, listener},
     health::Health,
     journal::{self, Journal},
+    last_use::Uses,
     outbound::Ways,
     pipeline::identity::Identities,
     purse::{Patience, Purse},
@@ -127,6 +128,7 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
         lookout,
         detectors: Arc::new(detectors.await??),
         health: Health::default(),
+        uses: Uses::default(),
         purse: Arc::clone(&purse),
         patience: Patience(config::millis(config.budget.wait_millis)),
         counter: Counter::start(Arc::clone(&journal), places)?,
@@ -150,7 +152,7 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     });
     let shipping = Arc::clone(&ledger);
     background.spawn(async move { shipper.run(shipping, watching).await });
-    background.spawn(keep_house(Arc::clone(&app), drain.clone()));
+    background.spawn(keep_house(Arc::clone(&app), Arc::clone(&store), drain.clone()));
     background.spawn(sinks.run(stop.clone()));
     background.spawn(sweeper::run(Arc::clone(&store), drain.clone()));
     listen(config, app, Parts { store, keeper, ledger, background, stop, drain }).await
@@ -285,8 +287,13 @@ fn limits(config: &Config) -> listener::Limits {
     }
 }
 
-async fn keep_house(app: Arc<App>, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+async fn keep_house(app: Arc<App>, store: Arc<dyn Store>, stop: CancellationToken) {
+    let mut stopped = false;
+    while !stopped {
+        stopped = stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_none();
+        if let Err(fault) = app.uses.write(store.as_ref()).await {
+            tracing::warn!(%fault, "the last use of keys is not written down");
+        }
         app.doorman.forget_quiet();
         app.purse.close_periods().await;
         app.identities.issuers().refresh_ahead().await;

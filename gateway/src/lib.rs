@@ -16,6 +16,7 @@ pub mod shipper;
 
 pub mod doorman;
 pub mod health;
+pub mod last_use;
 pub mod sinks;
 pub mod snapshot;
 pub mod sweeper;

@@ -75,9 +75,11 @@ pub async fn scope(
     };
     let caller = authenticate(gate, headers, address).await;
     let caller = caller.inspect_err(|refusal| app.lookout.unknown(address, refusal))?;
-    resolve(&caller, headers, purpose, app.purse.now()).inspect_err(|refusal| {
+    let scope = resolve(&caller, headers, purpose, app.purse.now()).inspect_err(|refusal| {
         app.lookout.refused(address, None, refusal, || Known::caller(&caller));
-    })
+    })?;
+    app.uses.note(scope.live().tenant.org, scope.grant().key, app.purse.now());
+    Ok(scope)
 }
 
 pub async fn handle(app: &Arc<App>, arrival: Arrival) -> Result<Reply, Refusal> {

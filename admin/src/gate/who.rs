@@ -112,6 +112,7 @@ async fn by_key(services: &Services, secret: &str, address: IpAddr) -> Result<As
     let grant = grant.ok_or(Failure::Unauthenticated)?;
     let (proof, name) = (Proof::Key(grant.id, grant.owner), grant.name.clone());
     let rights = grant.rights.clone();
+    services.note_use(&org, grant.id).await?;
     Ok(Asker { home, proof, name, rights })
 }
 

@@ -281,3 +281,59 @@ async fn bad_input_changes_nothing_and_is_told_by_field() {
     let told = town.ask(admin, "DELETE", &unit, None).await;
     assert_eq!((told.status, told.json()["code"].clone()), (409, json!("in_use")), "{told:?}");
 }
+
+#[tokio::test]
+async fn whoever_is_bound_asks_for_more_and_whoever_may_decides() {
+    let town = Town::new().await;
+    let keys = &town.acme.keys;
+    let path = "/admin/v1/limit_requests";
+    let wish = |budget: &str, wanted: Value| {
+        Some(json!({ "budget": budget, "wanted": wanted, "reason": "a launch" }))
+    };
+
+    let asked =
+        town.ask(&keys["developer"], "POST", path, wish("search-month", json!({"limit": "250"})));
+    let asked = asked.await;
+    let odd =
+        town.ask(&keys["developer"], "POST", path, wish("search-month", json!({"on": "org"})));
+    let odd = odd.await;
+    let nowhere = town.ask(&keys["developer"], "POST", path, wish("nope", json!({"limit": "1"})));
+    let nowhere = nowhere.await;
+    let one = format!("{path}/{}", asked.json()["id"].as_str().unwrap());
+    let by_asker = town.ask(&keys["developer"], "POST", &format!("{one}/approve"), None).await;
+    let others = town.ask(&keys["viewer"], "GET", path, None).await;
+    let all = town.ask(&keys["billing"], "GET", path, None).await;
+    let because = Some(json!({ "because": "agreed with finance" }));
+    let approved = town.ask(&keys["billing"], "POST", &format!("{one}/approve"), because).await;
+    let again = town.ask(&keys["billing"], "POST", &format!("{one}/deny"), None).await;
+    let budgets =
+        town.ask(&keys["billing"], "GET", "/admin/v1/budgets?name=search-month", None).await;
+
+    assert_eq!((asked.status, odd.status, nowhere.status), (201, 422, 422), "{asked:?}");
+    assert!([403, 404].contains(&by_asker.status), "{by_asker:?}");
+    assert_eq!(others.json()["data"], json!([]), "others' requests are not theirs to see");
+    assert_eq!(all.json()["data"].as_array().unwrap().len(), 2);
+    assert_eq!((approved.status, again.status), (200, 422), "{approved:?}");
+    assert_eq!(approved.json()["state"], "approved");
+    assert_eq!(budgets.json()["data"][0]["limit"], "250");
+}
+
+#[tokio::test]
+async fn what_holds_in_the_end_is_told_with_its_source() {
+    let town = Town::new().await;
+    let developer = &town.acme.keys["developer"];
+
+    let mine = town.ask(developer, "GET", "/admin/v1/me/effective", None).await;
+
+    let told = mine.json();
+    assert_eq!(mine.status, 200, "{mine:?}");
+    let sources = told["rights"]["sources"].as_array().unwrap();
+    let role = |it: &Value| it["role"] == "developer" && it["project"] == "search";
+    assert!(sources.iter().any(role), "{told}");
+    let access = &told["access"][0];
+    assert_eq!(access["project"]["name"], "search");
+    assert_eq!(access["limits"][0]["limit"]["requests_per_minute"], 60);
+    assert_eq!(access["budgets"][0]["budget"]["limit"], "200");
+    assert_eq!(access["budgets"][0]["source"], "your project");
+    assert_eq!(access["models"], json!(["large"]));
+}
