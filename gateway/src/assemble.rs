@@ -288,16 +288,18 @@ fn limits(config: &Config) -> listener::Limits {
 }
 
 async fn keep_house(app: Arc<App>, store: Arc<dyn Store>, stop: CancellationToken) {
-    let mut stopped = false;
-    while !stopped {
-        stopped = stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_none();
+    let write = async || {
         if let Err(fault) = app.uses.write(store.as_ref()).await {
             tracing::warn!(%fault, "the last use of keys is not written down");
         }
+    };
+    while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+        write().await;
         app.doorman.forget_quiet();
         app.purse.close_periods().await;
         app.identities.issuers().refresh_ahead().await;
     }
+    write().await;
 }
 
 impl Gateway {

@@ -98,7 +98,7 @@ fn each_mistake_is_told_with_its_place() {
         ),
         (
             r#"{"kind":"Budget","org":"acme","name":"x","on":{"tier":"t"},"limit":"1","period":"day"}"#,
-            "budget `x`: `on`: a budget is not set on a tier or deployment",
+            "budget `x`: `on`: a budget is not set on a tier, deployment or end user",
         ),
         (
             r#"{"kind":"Budget","org":"acme","name":"x","on":"org","limit":"-1","period":"day"}"#,
@@ -115,6 +115,43 @@ fn each_mistake_is_told_with_its_place() {
         (
             r#"{"kind":"Model","org":"acme","name":"x"}"#,
             "model `x`: `tier`: needs a tier or deployments, and not both",
+        ),
+    ] {
+        assert_eq!(mistakes(&[line]), [told], "{line}");
+    }
+}
+
+#[test]
+fn each_mistake_about_who_may_do_what_is_told_with_its_place() {
+    for (line, told) in [
+        (
+            r#"{"kind":"Provider","org":"acme","name":"x","dialect":"openai",
+                "base_url":"http://10.0.0.1/v1","public_only":true}"#,
+            "provider `x`: `base_url`: leads to a private network, where only the operator may \
+             point it",
+        ),
+        (
+            r#"{"kind":"Provider","org":"acme","name":"x","dialect":"openai",
+                "base_url":"https://a.example","credential":{"stored":true}}"#,
+            "provider `x`: `credential`: no value is stored for it yet",
+        ),
+        (
+            r#"{"kind":"User","org":"acme","name":"x","roles":["operator"]}"#,
+            "user `x`: `roles`: there is no role `operator` for an org",
+        ),
+        (
+            r#"{"kind":"Role","org":"acme","name":"x","permissions":["org.own"]}"#,
+            "role `x`: `permissions`: `org.own` cannot be part of an org's own role",
+        ),
+        (
+            r#"{"kind":"ServiceAccount","org":"acme","name":"x","act_for":{"header":true}}"#,
+            "service account `x`: `act_for`: `header` needs the networks in `sources`",
+        ),
+        (
+            r#"{"kind":"IdentityProvider","org":"acme","name":"x","issuer":"http://idp.example",
+                "client_id":"c"}"#,
+            "identity provider `x`: `issuer`: must begin with https://, unless it is on this \
+             machine",
         ),
     ] {
         assert_eq!(mistakes(&[line]), [told], "{line}");
