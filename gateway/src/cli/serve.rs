@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use std::{process::ExitCode, sync::Arc};
 use store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -21,12 +21,14 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     start_log(&config.log);
+    // Before anybody learns that it runs: whoever starts it may end it at once.
+    let word = Word::listen()?;
     let store = assemble::store(&config).await?;
     let gateway = assemble::start(&config, Arc::clone(&store)).await?;
     println!("client listener on http://{}", gateway.client);
     println!("admin listener on http://{}", gateway.admin);
     show_setup_link(&config, &gateway, store.as_ref()).await?;
-    until_told().await?;
+    word.end().await;
     Ok(end(gateway).await)
 }
 
@@ -46,13 +48,32 @@ async fn show_setup_link(
     Ok(())
 }
 
+/// The word to end, heard from when this is made: a signal before that ends the process roughly.
+struct Word {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Word {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?,
+            interrupt: signal(SignalKind::interrupt()).context("Ctrl-C cannot be heard")?,
+        })
+    }
+
+    async fn end(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Waits for Ctrl-C or SIGTERM.
 pub(super) async fn until_told() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("Ctrl-C cannot be heard"),
-        _ = terminate.recv() => Ok(()),
-    }
+    Word::listen()?.end().await;
+    Ok(())
 }
 
 /// Drains. Rows that did not reach the store stay in the journal: the exit says so.
