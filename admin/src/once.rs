@@ -115,6 +115,8 @@ fn replayed(status: u16, headers: &str, body: Vec<u8>) -> Response<Body> {
             answer.headers_mut().insert(name, value);
         }
     }
+    // It may hold the secret of a new key.
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     answer
 }

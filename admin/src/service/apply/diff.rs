@@ -1,6 +1,6 @@
 //! What a change changes, field by field, for people to read before it is made.
 
-use crate::service::schema;
+use crate::service::{edit, schema};
 use policies::document::{Document, Object};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, iter::Sum};
@@ -68,7 +68,7 @@ fn created(document: &Document) -> Act {
 
 fn changed(old: &Document, new: &Document) -> Act {
     // With defaults: that a default has become something else is a change to show.
-    let whole = |document| fields(serde_json::to_value(document).unwrap_or_default());
+    let whole = |document: &Document| fields(edit::shown(document));
     let (before, after) = (whole(old), whole(new));
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
     paths.sort();
