@@ -47,10 +47,14 @@ pub(super) fn one(context: &Context, resource: Resource) -> Result<Response, Fai
     let id = kind.parse_id(context.param(0)).map_err(|_| Failure::NotFound)?;
     let object = objects.iter().find(|it| it.id == id && it.document.kind() == kind);
     let wanted = Wanted::of(context, resource);
-    let roll = wanted.has("members").then(|| Roll::new(objects));
+    let roll = shows_members(resource, &wanted).then(|| Roll::new(objects));
     let viewer = Viewer { resource, base: Base::of(context), roll };
     let view = viewer.view(object.ok_or(Failure::NotFound)?).ok_or(Failure::NotFound)?;
     Ok(scim(StatusCode::OK, &wanted.narrow(view)))
+}
+
+fn shows_members(resource: Resource, wanted: &Wanted) -> bool {
+    resource == Resource::Group && wanted.has("members")
 }
 
 pub(super) fn list(context: &Context, resource: Resource) -> Result<Response, Failure> {
@@ -59,7 +63,7 @@ pub(super) fn list(context: &Context, resource: Resource) -> Result<Response, Fa
     let wanted = Wanted::of(context, resource);
     let (from, count) = (from(context)?, count(context)?);
     let asks_members = filter.as_ref().is_some_and(|it| it.mentions("members"));
-    let roll = (asks_members || wanted.has("members")).then(|| Roll::new(objects));
+    let roll = (asks_members || shows_members(resource, &wanted)).then(|| Roll::new(objects));
     let viewer = Viewer { resource, base: Base::of(context), roll };
     let mut found: Vec<&Object> =
         objects.iter().filter(|it| it.document.kind() == resource.kind()).collect();

@@ -125,7 +125,12 @@ fn change(
     }
     let value = value.filter(|it| !it.is_null());
     if attribute.many {
-        let kept = get(into, attribute.name).map(list).unwrap_or_default();
+        // Taken, not copied: a group may have very many members, and a request many changes.
+        let kept = match into.remove(attribute.name) {
+            Some(Value::Array(items)) => items,
+            Some(value) => list(&value),
+            None => Vec::new(),
+        };
         let changed = elements(kept, at, act, value)?;
         set(into, attribute.name, Value::Array(changed));
         return Ok(());

@@ -44,6 +44,7 @@ fn filters_of_directories_select_whom_they_mean() {
         "meta.created le \"2026-03-01T10:00:00Z\"",
         "userName gt \"a\" and userName lt \"b\"",
         "not(active eq false)",
+        "meta.created eq \"2026-03-01T11:00:00+01:00\"",
     ] {
         assert!(says(text), "{text}");
     }
