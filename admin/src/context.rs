@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use policies::{
-    ids::{AdminKeyId, OrgId, RequestId, UserId},
+    ids::{AdminKeyId, OrgId, RequestId, ServiceAccountId, UserId},
     permission::Permission,
     rights::{Reach, Rights},
     usage::Principal,
@@ -36,6 +36,8 @@ pub struct Administrator {
     pub org: OrgId,
     /// Where the asker belongs: the same org, or the installation.
     pub home: OrgId,
+    /// An operator who has not said which org is meant: `org` is the installation.
+    pub org_is_open: bool,
     pub proof: Proof,
     /// The name to show in the audit log.
     pub name: String,
@@ -48,6 +50,22 @@ impl Administrator {
         match self.proof {
             Proof::Key(_, Principal::User(user)) | Proof::Session(user, _) => Some(user),
             Proof::Key(_, Principal::ServiceAccount(_)) => None,
+        }
+    }
+
+    /// The asker as a service account, if it is one.
+    pub fn machine(&self) -> Option<ServiceAccountId> {
+        match self.proof {
+            Proof::Key(_, Principal::ServiceAccount(account)) => Some(account),
+            Proof::Key(_, Principal::User(_)) | Proof::Session(..) => None,
+        }
+    }
+
+    /// The admin key that the asker came with.
+    pub fn key(&self) -> Option<AdminKeyId> {
+        match self.proof {
+            Proof::Key(key, _) => Some(key),
+            Proof::Session(..) => None,
         }
     }
 

@@ -1,5 +1,9 @@
 //! Every way in which an administrative request can fail, and how each face of the API says it.
 
+mod told;
+
+use self::told::{lines, parameters, pointer};
+use crate::api::setup::INSTALLATION_NAME;
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
@@ -43,7 +47,8 @@ impl ScimFault {
 /// A mistake in what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The field, as a path with dots; empty: the request as a whole.
+    /// The field, as a path with dots (a pointer once it is [`Failure::pointed`]); empty: the
+    /// request as a whole.
     pub field: String,
     pub message: String,
 }
@@ -54,6 +59,17 @@ pub struct Invalid {
 pub enum Failure {
     /// No credential, or none that is good. Never says which.
     Unauthenticated,
+    /// The same where it is no key that is missing; says what is, and never which part is wrong.
+    NotLetIn {
+        detail: &'static str,
+    },
+    /// It changes something, and may come from another site's page.
+    FromElsewhere,
+    /// An operator has not said which org is meant.
+    OrgNeeded {
+        /// Names of orgs, at most as many as a message lists.
+        known: Vec<String>,
+    },
     /// Known, but without this permission here.
     Forbidden {
         permission: &'static str,
@@ -66,6 +82,11 @@ pub enum Failure {
     NotFound,
     WrongMethod {
         allowed: String,
+    },
+    /// A parameter of the query that the route does not know, and would have to pass over.
+    UnknownParameter {
+        name: String,
+        known: &'static [&'static str],
     },
     /// The request cannot be read.
     Malformed {
@@ -126,6 +147,14 @@ impl Failure {
         Self::Malformed { detail: detail.into() }
     }
 
+    /// The same with fields of a body as JSON Pointers (RFC 6901), by which a client finds them.
+    #[must_use]
+    pub fn pointed(self) -> Self {
+        let Self::Invalid(mistakes) = self else { return self };
+        let pointed = mistakes.into_iter().map(|it| Invalid { field: pointer(&it.field), ..it });
+        Self::Invalid(pointed.collect())
+    }
+
     /// The stable word; the problem's `type` ends with it.
     pub fn code(&self) -> &'static str {
         self.said().code
@@ -141,6 +170,15 @@ impl Failure {
             Self::Unauthenticated => {
                 said(StatusCode::UNAUTHORIZED, "unauthenticated", "no good credential")
             }
+            Self::NotLetIn { .. } => {
+                said(StatusCode::UNAUTHORIZED, "unauthenticated", "no good credential")
+            }
+            Self::FromElsewhere => {
+                said(StatusCode::FORBIDDEN, "cross_site", "not from a page of this site")
+            }
+            Self::OrgNeeded { .. } => {
+                said(StatusCode::BAD_REQUEST, "org_required", "an org must be named")
+            }
             Self::Forbidden { .. } => {
                 said(StatusCode::FORBIDDEN, "permission_denied", "a permission is missing")
             }
@@ -150,6 +188,9 @@ impl Failure {
             Self::NotFound => said(StatusCode::NOT_FOUND, "not_found", "there is no such thing"),
             Self::WrongMethod { .. } => {
                 said(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "not with this method")
+            }
+            Self::UnknownParameter { .. } => {
+                said(StatusCode::BAD_REQUEST, "unknown_parameter", "an unknown query parameter")
             }
             Self::Malformed { .. } => {
                 said(StatusCode::BAD_REQUEST, "malformed_request", "the request cannot be read")
@@ -197,10 +238,24 @@ impl Failure {
             Self::Unauthenticated => {
                 "send an admin key as `authorization: Bearer ..`, or sign in".to_owned()
             }
+            Self::NotLetIn { detail } => (*detail).to_owned(),
+            Self::FromElsewhere => {
+                "a session's cookie changes something only from a page of this site: send `Origin` \
+                 or `Sec-Fetch-Site: same-origin`, or an admin key in place of the cookie"
+                    .to_owned()
+            }
+            Self::OrgNeeded { known } => format!(
+                "name the org in the header `x-penstock-org`: `{}` is the installation itself{}",
+                INSTALLATION_NAME,
+                known.iter().map(|name| format!(", `{name}`")).collect::<String>()
+            ),
             Self::Forbidden { permission } => format!("this needs the permission `{permission}`"),
             Self::Escalation { what } => what.clone(),
             Self::NotFound => "nothing here has this id or path".to_owned(),
             Self::WrongMethod { allowed } => format!("allowed here: {allowed}"),
+            Self::UnknownParameter { name, known } => {
+                format!("`{name}`: {}", parameters(known))
+            }
             Self::Malformed { detail }
             | Self::Unsupported { detail }
             | Self::Scim { detail, .. } => detail.clone(),
@@ -257,8 +312,9 @@ impl Failure {
         if *self == Self::Unavailable {
             return Some((header::RETRY_AFTER, HeaderValue::from(1)));
         }
+        // RFC 9110, section 15.5.2: a 401 says how it is done.
         let bearer = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        (*self == Self::Unauthenticated).then_some(bearer)
+        (self.status() == StatusCode::UNAUTHORIZED).then_some(bearer)
     }
 
     fn problem(&self, status: StatusCode, code: &str, title: &str) -> Value {
@@ -269,11 +325,15 @@ impl Failure {
             "code": code,
             "detail": self.detail(),
         });
-        if let (Self::Invalid(mistakes), Some(fields)) = (self, problem.as_object_mut()) {
-            let errors = mistakes
-                .iter()
-                .map(|it| json!({ "field": it.field, "message": it.message }))
-                .collect::<Vec<_>>();
+        let error = |field: &str, message: &str| json!({ "field": field, "message": message });
+        let errors: Vec<Value> = if let Self::Invalid(mistakes) = self {
+            mistakes.iter().map(|it| error(&it.field, &it.message)).collect()
+        } else if let Self::UnknownParameter { name, known } = self {
+            vec![error(name, &parameters(known))]
+        } else {
+            return problem;
+        };
+        if let Some(fields) = problem.as_object_mut() {
             fields.insert("errors".to_owned(), Value::Array(errors));
         }
         problem
@@ -317,11 +377,6 @@ impl Failure {
         }
         error
     }
-}
-
-fn lines(mistakes: &[Invalid]) -> String {
-    let line = |it: &Invalid| format!("{}: {}", it.field, it.message);
-    mistakes.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 impl From<store::Fault> for Failure {

@@ -3,8 +3,13 @@
 pub(crate) mod who;
 
 use crate::{
+    api::{
+        objects::shape::misfits,
+        openapi::{NOTHING, bodies},
+    },
     context::{Context, target},
     failure::{Face, Failure},
+    service::apply::fitted,
     services::{Known, Services},
     table::{self, Found, Place, Row},
 };
@@ -13,7 +18,14 @@ use axum::{
     http::{HeaderName, HeaderValue, Request, Response, header, request::Parts},
 };
 use http_body_util::{BodyExt, Limited};
-use policies::{authority, ids::RequestId, permission::Permission, rights::Reach, route::Audit};
+use policies::{
+    authority,
+    ids::RequestId,
+    permission::Permission,
+    rights::Reach,
+    route::{Audit, Method},
+};
+use serde_json::Value;
 use std::{net::IpAddr, sync::Arc};
 use store::entropy;
 
@@ -41,6 +53,7 @@ where
             let arrival = Arrival { services, address, request: id, params, parts: &parts };
             match arrival.carry_out(row, body).await {
                 Ok(answer) => answer,
+                Err(failure) if has_body(row) => failure.pointed().answer(face),
                 Err(failure) => failure.answer(face),
             }
         }
@@ -73,12 +86,18 @@ impl Arrival<'_> {
         let (mut who, mut known) = (None, None);
         if row.permission != Permission::Public {
             let (asker, of_org) = who::identify(self.services, self.parts, self.address).await?;
+            if asker.org_is_open && !is_for_anybody(row.permission) {
+                return Err(who::org_needed(self.services).await);
+            }
             check(row, &self.params, &asker.rights, &of_org)?;
             (who, known) = (Some(asker), Some(of_org));
         }
+        let query = query(row, self.parts)?;
         let body = read(body, row.body_bytes_max).await?;
-        let query = self.parts.uri.query().unwrap_or_default().as_bytes();
-        let query = url::form_urlencoded::parse(query).into_owned().collect();
+        let kind = self.parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
+            fits(row, &body)?;
+        }
         let context = Context {
             services: Arc::clone(self.services),
             who,
@@ -98,6 +117,53 @@ impl Arrival<'_> {
         }
         crate::once::answer(context, row).await
     }
+}
+
+/// Whether the row is about the asker or the installation, so that no org needs to be named.
+fn is_for_anybody(permission: Permission) -> bool {
+    matches!(permission, Permission::Myself | Permission::Operate)
+}
+
+/// The query's pairs. A filter that is passed over shows more than was asked for: on our own face
+/// an unknown name is a mistake. (OpenAI's SDKs and directories send what we do not have; and an
+/// identity provider adds what it likes.)
+fn query(row: &Row, parts: &Parts) -> Result<Vec<(String, String)>, Failure> {
+    let text = parts.uri.query().unwrap_or_default().as_bytes();
+    let pairs: Vec<_> = url::form_urlencoded::parse(text).into_owned().collect();
+    let ours = row.handler.face == Face::Problem && row.permission != Permission::Public;
+    let known = row.handler.query;
+    let is_known = |name: &str| known.contains(&name.strip_suffix("[]").unwrap_or(name));
+    match pairs.iter().find(|(name, _)| ours && !is_known(name)) {
+        Some((name, _)) => Err(Failure::UnknownParameter { name: name.clone(), known }),
+        None => Ok(pairs),
+    }
+}
+
+/// Whether it is a row of our own face whose fields are those of a body.
+fn has_body(row: &Row) -> bool {
+    let ours = row.handler.face == Face::Problem && row.permission != Permission::Public;
+    ours && row.method != Method::Get
+}
+
+/// Whether the body has the shape that the row takes. Those of documents are held against theirs
+/// when they are read, because a patch has to be merged first.
+fn fits(row: &Row, body: &[u8]) -> Result<(), Failure> {
+    if !has_body(row) {
+        return Ok(());
+    }
+    let empty = b"{}".as_slice();
+    let text = if body.trim_ascii().is_empty() { empty } else { body };
+    let body: Value = serde_json::from_slice(text).map_err(|fault| {
+        let message = fault.to_string();
+        let (message, _) = message.split_once(" at line ").unwrap_or((message.as_str(), ""));
+        Failure::malformed(format!("the body is not JSON: {message}"))
+    })?;
+    let name = row.handler.takes.unwrap_or(NOTHING);
+    // Some clients write `null` where there is nothing to say.
+    if !bodies().contains_key(name) || (name == NOTHING && body.is_null()) {
+        return Ok(());
+    }
+    fitted(bodies(), name, &body).map(|_| ()).map_err(misfits)
 }
 
 /// Whether the asker may call the row with these parameters.

@@ -13,7 +13,8 @@ pub mod token;
 use self::{jwks::KeySet, kept::Kept, token::Unverified};
 use crate::outbound::{Fetch, Outbound, OutboundFault};
 use axum::http::{HeaderValue, StatusCode, header};
-use policies::time::Timestamp;
+use futures_util::{StreamExt, stream};
+use policies::{ids::OrgId, time::Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
@@ -24,6 +25,10 @@ use std::{
 
 /// Issuers whose documents are kept at once; the one asked for least recently makes room.
 const ISSUERS_MAX: usize = 4096;
+/// The same of one org, as many as it may name: beyond that its own make room, and nobody else's.
+const ISSUERS_OF_ORG_MAX: usize = 64;
+/// Key sets that are renewed ahead at once.
+const RENEWALS_MAX: usize = 8;
 /// A document is fetched again when it is this old.
 const FRESH: Duration = Duration::from_secs(3600);
 
@@ -67,6 +72,8 @@ pub enum ProviderFault {
 /// What a token must be.
 #[derive(Clone, Debug)]
 pub struct Expected<'a> {
+    /// The org that takes the issuer's word.
+    pub org: OrgId,
     pub issuer: &'a str,
     /// Where the keys are; none: where the discovery document says.
     pub jwks_uri: Option<&'a str>,
@@ -106,8 +113,15 @@ pub struct Issuers {
 
 /// Documents by issuer, and by the address of the keys where an administrator gave one.
 struct Shelf<T> {
-    kept: HashMap<Name, (u64, Arc<Kept<T>>)>,
+    kept: HashMap<Name, Place<T>>,
     asked: u64,
+}
+
+/// A document with when it was last asked for, and the org that asked first.
+struct Place<T> {
+    asked: u64,
+    org: OrgId,
+    kept: Arc<Kept<T>>,
 }
 
 type Name = (String, Option<String>);
@@ -119,19 +133,30 @@ impl<T> Default for Shelf<T> {
 }
 
 impl<T> Shelf<T> {
-    fn get(&mut self, issuer: &str, jwks_uri: Option<&str>) -> Arc<Kept<T>> {
+    fn get(&mut self, org: OrgId, issuer: &str, jwks_uri: Option<&str>) -> Arc<Kept<T>> {
         self.asked += 1;
         let name = (issuer.to_owned(), jwks_uri.map(str::to_owned));
-        if ISSUERS_MAX <= self.kept.len() && !self.kept.contains_key(&name) {
-            let oldest = self.kept.iter().min_by_key(|(_, (asked, _))| *asked);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
-                self.kept.remove(&oldest);
-            }
+        if !self.kept.contains_key(&name) {
+            self.make_room(org);
         }
         let asked = self.asked;
-        let (last, kept) = self.kept.entry(name).or_insert_with(|| (asked, Arc::default()));
-        *last = asked;
-        Arc::clone(kept)
+        let new = || Place { asked, org, kept: Arc::default() };
+        let place = self.kept.entry(name).or_insert_with(new);
+        place.asked = asked;
+        Arc::clone(&place.kept)
+    }
+
+    fn make_room(&mut self, org: OrgId) {
+        let theirs = self.kept.values().filter(|place| place.org == org).count();
+        let too_many = ISSUERS_OF_ORG_MAX <= theirs;
+        if !too_many && self.kept.len() < ISSUERS_MAX {
+            return;
+        }
+        let going = self.kept.iter().filter(|(_, place)| !too_many || place.org == org);
+        let oldest = going.min_by_key(|(_, place)| place.asked).map(|(name, _)| name.clone());
+        if let Some(oldest) = oldest {
+            self.kept.remove(&oldest);
+        }
     }
 }
 
@@ -146,8 +171,13 @@ impl Issuers {
     }
 
     /// The provider's description of itself, at most an hour old unless the provider is away.
-    pub async fn discovery(&self, issuer: &str) -> Result<Arc<Discovery>, ProviderFault> {
-        let kept = lock(&self.discoveries).get(issuer, None);
+    /// `org`: the one that takes its word.
+    pub async fn discovery(
+        &self,
+        org: OrgId,
+        issuer: &str,
+    ) -> Result<Arc<Discovery>, ProviderFault> {
+        let kept = lock(&self.discoveries).get(org, issuer, None);
         let known = kept.good();
         if let Some(good) = known.as_ref().filter(|good| good.age() < FRESH) {
             return Ok(good.value());
@@ -168,7 +198,7 @@ impl Issuers {
     ) -> Result<Map<String, Value>, Rejected> {
         let unverified = Unverified::read(token)?;
         let algorithm = unverified.algorithm_among(expected.algorithms)?;
-        let kept = lock(&self.key_sets).get(expected.issuer, expected.jwks_uri);
+        let kept = lock(&self.key_sets).get(expected.org, expected.issuer, expected.jwks_uri);
         let mut good = kept.good();
         let mut key = good.as_ref().and_then(|good| good.value().find(unverified.kid(), algorithm));
         if key.is_none() {
@@ -191,37 +221,41 @@ impl Issuers {
     }
 
     /// Renews key sets that have become old, so that no request has to wait for it. To be called
-    /// every few seconds.
+    /// every few seconds; it may take as long as the slowest of them.
     pub async fn refresh_ahead(&self) {
         let old: Vec<_> = {
             let shelf = lock(&self.key_sets);
             let all = shelf.kept.iter();
-            let old = all.filter_map(|((issuer, jwks_uri), (_, kept))| {
+            let old = all.filter_map(|((issuer, jwks_uri), place)| {
+                let (org, kept) = (place.org, Arc::clone(&place.kept));
                 let good = kept.good().filter(|good| FRESH <= good.age())?;
-                Some((issuer.clone(), jwks_uri.clone(), Arc::clone(kept), good.edition()))
+                Some(((org, issuer.clone(), jwks_uri.clone()), kept, good.edition()))
             });
             old.collect()
         };
-        for (issuer, jwks_uri, kept, edition) in old {
-            let source = (issuer.as_str(), jwks_uri.as_deref());
+        // One that answers late holds up no more than its own place.
+        let renewals = stream::iter(old).for_each_concurrent(RENEWALS_MAX, async |old| {
+            let ((org, issuer, jwks_uri), kept, edition) = old;
+            let source = (org, issuer.as_str(), jwks_uri.as_deref());
             let renewed = kept.renew(Some(edition), || self.fetch_key_set(source)).await;
             if let Err(fault) = renewed {
                 tracing::warn!(%issuer, %fault, "the keys of an issuer are old");
             }
-        }
+        });
+        renewals.await;
     }
 
     async fn fetch_keys(&self, expected: &Expected<'_>) -> Result<KeySet, ProviderFault> {
-        self.fetch_key_set((expected.issuer, expected.jwks_uri)).await
+        self.fetch_key_set((expected.org, expected.issuer, expected.jwks_uri)).await
     }
 
     async fn fetch_key_set(
         &self,
-        (issuer, jwks_uri): (&str, Option<&str>),
+        (org, issuer, jwks_uri): (OrgId, &str, Option<&str>),
     ) -> Result<KeySet, ProviderFault> {
         let url = match jwks_uri {
             Some(url) => url.to_owned(),
-            None => self.discovery(issuer).await?.jwks_uri.clone(),
+            None => self.discovery(org, issuer).await?.jwks_uri.clone(),
         };
         let fetched = KeySet::read(&self.document(&url).await?);
         match &fetched {

@@ -15,6 +15,18 @@ pub const PAGES: &[(&str, &str)] = &[
     ("usage", include_str!("../manual/usage.md")),
 ];
 
+/// Name and title of each page: of Markdown its first heading, else the name.
+pub fn contents() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAGES.iter().map(|(name, text)| {
+        let title = match *name {
+            "apply.schema.json" => Some("JSON schema of the settings"),
+            "openapi.json" => Some("OpenAPI document of the administration API"),
+            _ => text.lines().find_map(|line| line.strip_prefix("# ")),
+        };
+        (*name, title.unwrap_or(name))
+    })
+}
+
 pub fn page(name: &str) -> Option<&'static str> {
     PAGES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

@@ -1,14 +1,16 @@
 //! The admin listener, asked in process.
 
+mod bodies;
 mod edits;
 mod matrix;
+mod promises;
 mod sign_in;
 pub(crate) mod town;
 
 use super::*;
 use crate::{
     failure::Face,
-    probe::{Probe, Readiness, Tried},
+    probe::{Probe, Readiness, Sharing, Trial, Tried},
     services::Services,
     table,
 };
@@ -32,12 +34,18 @@ impl Probe for Fixed {
         self.0
     }
 
-    async fn try_provider(&self, _: &OrgId, _: &ProviderId) -> Tried {
-        Tried::Works
+    async fn try_provider(&self, _: &OrgId, _: &ProviderId) -> Trial {
+        Trial { tried: Tried::Reachable, status: Some(200), latency_millis: 7 }
     }
 }
 
-const READY: Readiness = Readiness { store: true, journal: true, snapshot: true, draining: false };
+const READY: Readiness = Readiness {
+    store: true,
+    journal: true,
+    snapshot: true,
+    draining: false,
+    limits: Sharing::Process,
+};
 
 async fn ask(readiness: Readiness, method: &str, path: &str) -> (StatusCode, String, String) {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
@@ -70,7 +78,7 @@ async fn it_is_ready_when_every_part_is_and_it_does_not_drain() {
 
 #[tokio::test]
 async fn it_lives_even_when_nothing_else_does() {
-    let dead = Readiness { store: false, journal: false, snapshot: false, draining: true };
+    let dead = Readiness { store: false, journal: false, snapshot: false, draining: true, ..READY };
 
     assert_eq!(ask(dead, "GET", "/healthz").await.0, StatusCode::OK);
 }
@@ -85,7 +93,7 @@ async fn every_page_of_the_manual_is_served_as_text() {
         assert_eq!(&body, text);
     }
     let (_, _, welcome) = ask(READY, "GET", "/").await;
-    assert!(welcome.contains("/docs/apply"));
+    assert!(welcome.contains("/docs/"));
 }
 
 #[tokio::test]

@@ -1,22 +1,29 @@
 //! From settings to a running gateway and back to nothing: the only place that starts tasks.
 
+mod housekeeping;
 mod master_keys;
+mod shared_limits;
 
-use self::master_keys::MasterKeys;
+use self::{
+    housekeeping::{keep_house, renew_keys},
+    master_keys::MasterKeys,
+};
 use crate::{
     app::App,
     config::{self, Config, Engine},
+    contact::Contact,
     counter::Counter,
     doorman::Doorman,
-    edge::{self, listener},
+    edge::{self, listener, proxies::Proxies},
     health::Health,
-    journal::{self, Journal},
+    journal::{self, Journal, Legacy},
     last_use::Uses,
     outbound::Ways,
     pipeline::identity::Identities,
     purse::{Patience, Purse},
     ready::Ready,
-    shipper::{Outbox, Shipper},
+    rung::Rung,
+    shipper::{Outbox, Quarantine, Shipper},
     sinks::{self, Lookout, Sinks},
     snapshot::Snapshot,
     sweeper,
@@ -34,24 +41,25 @@ use admin::{
 };
 use anyhow::Context;
 use hyper::service::service_fn;
-use policies::{data::detect::Detectors, ids::BootId};
+use policies::{authority, data::detect::Detectors, ids::BootId};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use store::{
-    Directory, Ledger, Store,
+    Claimed, Directory, JOURNAL_QUIET_MILLIS, Ledger, Store,
     audit::AuditLog,
     clock, entropy,
     postgres::{self, Postgres},
     seal::{Keeper, KeyWrapper},
-    sqlite::Sqlite,
+    sqlite::{Flushed, Sqlite},
     vault::Vault,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How often quiet keys and ended periods are forgotten.
-const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How long answers are read on, and endings written, once the callers have gone.
 const LAST_BILLS: Duration = Duration::from_secs(10);
+/// How long to wait for a gateway to fall silent that had the same journal, and between two looks.
+const COPY_PATIENCE: Duration = Duration::from_millis(JOURNAL_QUIET_MILLIS.unsigned_abs() + 5_000);
+const COPY_PAUSE: Duration = Duration::from_secs(1);
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
 /// How long the shipper may take at the end of a drain.
 const LAST_SHIPMENT: Duration = Duration::from_secs(10);
@@ -61,7 +69,7 @@ pub struct Gateway {
     pub client: SocketAddr,
     pub admin: SocketAddr,
     app: Arc<App>,
-    ledger: Arc<dyn Ledger>,
+    contact: Arc<Contact>,
     client_listener: JoinHandle<()>,
     admin_listener: JoinHandle<()>,
     drain: CancellationToken,
@@ -73,7 +81,14 @@ pub struct Gateway {
 pub async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let url = &config.store.url;
     let opened = match url.engine().context("there is no such store")? {
-        Engine::Sqlite(path) => Sqlite::open(path).await.map(shared),
+        Engine::Sqlite(path) => {
+            // Bills that are in the store leave the journal.
+            let flushed = match config.journal.durability {
+                config::Durability::ProcessCrash => Flushed::Settings,
+                config::Durability::PowerLoss => Flushed::Everything,
+            };
+            Sqlite::open_with(path, flushed).await.map(shared)
+        }
         Engine::Postgres(url) => match postgres::migrate(url).await {
             Ok(()) => Postgres::open(url).await.map(shared),
             Err(fault) => Err(fault),
@@ -105,18 +120,27 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let keeper = keeper(config, Arc::clone(&store)).await?;
     let (sinks, lookout) = watchers(config, &store, &keeper).await?;
     let file = journal::File::open(&config.journal.path, config.journal.durability)?;
-    let recovered = journal::recover(&file, ledger.as_ref(), clock::now()).await?;
+    take_over(&file, ledger.as_ref()).await?;
+    let quarantine = Arc::new(Quarantine::beside(&config.journal.path));
+    let mut legacy = Legacy::read(&file, &quarantine, clock::now())?;
+    let recovered = legacy.bring(ledger.as_ref(), &file.id(), &quarantine).await?;
+    file.mark_closed(&legacy.boots())?;
     if recovered != journal::Recovered::default() {
         tracing::info!(?recovered, "what an earlier start left is in the store");
     }
-    let boot = BootId::from_bytes(entropy::id()?);
-    ledger.open_boot(&boot, &file.id()).await?;
+    let (boot, journal_id) = (BootId::from_bytes(entropy::id()?), file.id());
+    ledger.open_boot(&boot, &journal_id).await?;
 
     let outbox = Arc::new(Outbox::default());
     let places = config.journal.requests_in_flight_max;
     let journal = Arc::new(Journal::start(file, boot, places, Arc::clone(&outbox))?);
-    let shipper = Arc::new(Shipper::new(outbox));
-    let purse = Arc::new(Purse::new(boot, Arc::clone(&ledger), Arc::clone(&shipper)));
+    let shipper = Arc::new(Shipper::new(outbox, quarantine));
+    let fence = i64::from(config.budget.self_fence_secs) * 1_000;
+    let purse = Purse::new(boot, Arc::clone(&ledger), Arc::clone(&shipper)).fenced_after(fence);
+    let purse = Arc::new(purse.sharing(shared_limits::open(config, boot).await?));
+    let silence = i64::from(config.budget.silence_secs) * 1_000;
+    let own = (Arc::clone(&purse), Arc::clone(&journal), Arc::clone(&shipper));
+    let contact = Arc::new(Contact::new(Arc::clone(&ledger), own, journal_id, silence));
     let snapshot = Arc::new(Snapshot::new(Arc::clone(&keeper)));
     snapshot.refresh(store.as_ref()).await?;
     let out = Arc::new(Ways::new(config.identity.private_networks));
@@ -146,16 +170,53 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let poll = config::millis(config.snapshot.poll_millis);
     let watching = stop.clone();
     let drain = CancellationToken::new();
+    let rung = Arc::new(Rung::default());
     background.spawn({
         let (watching, purse) = (drain.clone(), Arc::clone(&purse));
-        async move { snapshot.watch(directory, purse, poll, watching).await }
+        let look = (poll, Arc::clone(&rung));
+        async move { snapshot.watch(directory, purse, look, watching).await }
+    });
+    background.spawn({
+        let (contact, watch) = (Arc::clone(&contact), Arc::clone(&store) as Arc<dyn store::Watch>);
+        let stop = stop.clone();
+        async move { contact.run(watch, rung, stop).await }
     });
     let shipping = Arc::clone(&ledger);
     background.spawn(async move { shipper.run(shipping, watching).await });
+    background.spawn({
+        let (purse, stop) = (Arc::clone(&purse), stop.clone());
+        async move { purse.share_limits(stop).await }
+    });
     background.spawn(keep_house(Arc::clone(&app), Arc::clone(&store), drain.clone()));
+    background.spawn(renew_keys(Arc::clone(&app), drain.clone()));
     background.spawn(sinks.run(stop.clone()));
     background.spawn(sweeper::run(Arc::clone(&store), drain.clone()));
-    listen(config, app, Parts { store, keeper, ledger, background, stop, drain }).await
+    listen(config, app, Parts { store, keeper, contact, background, stop, drain }).await
+}
+
+/// Makes sure that no other gateway writes this journal or a copy of it.
+async fn take_over(file: &journal::File, ledger: &dyn Ledger) -> anyhow::Result<()> {
+    let (path, claim) = (file.path().display(), file.claim()?);
+    let deadline = tokio::time::Instant::now() + COPY_PATIENCE;
+    loop {
+        match ledger.claim_journal(&file.id(), &claim).await? {
+            Claimed::Yours => return Ok(()),
+            Claimed::Old { known } => anyhow::bail!(
+                "journal `{path}`: it is an old copy (opened {} times, the store knows of {known}): \
+                 move it away; budgets count what it may hold",
+                claim.generation
+            ),
+            Claimed::InUse if deadline <= tokio::time::Instant::now() => anyhow::bail!(
+                "journal `{path}`: a gateway that is alive writes a copy of it: give each gateway \
+                 its own, or stop the other one"
+            ),
+            // A disk that was moved from a machine that has just gone.
+            Claimed::InUse => {
+                tracing::warn!(%path, "another gateway had this journal a moment ago: waiting");
+                tokio::time::sleep(COPY_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Those who are told what happens, and how the request path tells it.
@@ -174,14 +235,14 @@ async fn watchers(
 struct Parts {
     store: Arc<dyn Store>,
     keeper: Arc<Keeper>,
-    ledger: Arc<dyn Ledger>,
+    contact: Arc<Contact>,
     background: TaskTracker,
     stop: CancellationToken,
     drain: CancellationToken,
 }
 
 async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<Gateway> {
-    let Parts { store, keeper, ledger, background, stop, drain } = parts;
+    let Parts { store, keeper, contact, background, stop, drain } = parts;
     let bind = async |address: SocketAddr, what: &str| {
         TcpListener::bind(address).await.with_context(|| format!("{what} listener on {address}"))
     };
@@ -192,20 +253,22 @@ async fn listen(config: &Config, app: Arc<App>, parts: Parts) -> anyhow::Result<
 
     let ready = Ready { app: Arc::clone(&app), store, keeper, drain: drain.clone() };
     let services = services(config, admin, ready)?;
-    let limits = limits(config);
-    let open = Open { listener: client_listener, limits, until: drain.clone(), deadline };
+    let (limits, proxies) = (limits(config), proxies(config));
+    let until = drain.clone();
+    let theirs = proxies.clone();
+    let open = Open { listener: client_listener, limits, proxies: theirs, until, deadline };
     let also = config.admin.also_on_client_listener;
     let serving = open.serve_callers(Arc::clone(&app), Arc::clone(&services), also);
     let client_listener = background.spawn(serving);
     // The admin listener outlives the client's, so that readiness can be asked while it drains.
     let (until, deadline) = (stop.clone(), ADMIN_DEADLINE);
-    let open = Open { listener: admin_listener, limits, until, deadline };
+    let open = Open { listener: admin_listener, limits, proxies, until, deadline };
     let admin_listener = background.spawn(open.serve_administrators(services));
     Ok(Gateway {
         client,
         admin,
         app,
-        ledger,
+        contact,
         client_listener,
         admin_listener,
         drain,
@@ -232,6 +295,7 @@ fn services(config: &Config, admin: SocketAddr, ready: Ready) -> anyhow::Result<
 struct Open {
     listener: TcpListener,
     limits: listener::Limits,
+    proxies: Proxies,
     until: CancellationToken,
     deadline: Duration,
 }
@@ -239,10 +303,13 @@ struct Open {
 impl Open {
     /// `also`: with the part of the administration API that stock SDKs know.
     async fn serve_callers(self, app: Arc<App>, services: Arc<Services>, also: bool) {
+        let proxies = self.proxies;
         let make = move |address: SocketAddr| {
             let (app, services) = (Arc::clone(&app), Arc::clone(&services));
-            service_fn(move |request| {
+            let proxies = proxies.clone();
+            service_fn(move |request: http::Request<hyper::body::Incoming>| {
                 let (app, services) = (Arc::clone(&app), Arc::clone(&services));
+                let address = proxies.asker(address, request.headers());
                 async move {
                     let answer = if also && edge::is_administration(&request) {
                         edge::administer(&services, address, request).await
@@ -253,22 +320,24 @@ impl Open {
                 }
             })
         };
-        let Self { listener, limits, until, deadline } = self;
+        let Self { listener, limits, until, deadline, .. } = self;
         listener::serve(listener, limits, make, until, deadline).await;
     }
 
     async fn serve_administrators(self, services: Arc<Services>) {
+        let proxies = self.proxies;
         let make = move |address: SocketAddr| {
-            let services = Arc::clone(&services);
+            let (services, proxies) = (Arc::clone(&services), proxies.clone());
             service_fn(move |request: http::Request<hyper::body::Incoming>| {
                 let services = Arc::clone(&services);
+                let address = proxies.asker(address, request.headers());
                 async move {
                     let answer = admin::gate::serve(&services, address.ip(), request).await;
                     Ok::<_, Infallible>(answer)
                 }
             })
         };
-        let Self { listener, limits, until, deadline } = self;
+        let Self { listener, limits, until, deadline, .. } = self;
         listener::serve(listener, limits, make, until, deadline).await;
     }
 }
@@ -287,19 +356,8 @@ fn limits(config: &Config) -> listener::Limits {
     }
 }
 
-async fn keep_house(app: Arc<App>, store: Arc<dyn Store>, stop: CancellationToken) {
-    let write = async || {
-        if let Err(fault) = app.uses.write(store.as_ref()).await {
-            tracing::warn!(%fault, "the last use of keys is not written down");
-        }
-    };
-    while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
-        write().await;
-        app.doorman.forget_quiet();
-        app.purse.close_periods().await;
-        app.identities.issuers().refresh_ahead().await;
-    }
-    write().await;
+fn proxies(config: &Config) -> Proxies {
+    Proxies::new(&authority::networks(&config.edge.trusted_proxies))
 }
 
 impl Gateway {
@@ -318,13 +376,13 @@ impl Gateway {
         if tokio::time::timeout(LAST_BILLS, app.journal.all_places()).await.is_err() {
             tracing::warn!("some requests are still open at the end of the drain");
         }
-        let shipped = app.shipper.flush(LAST_SHIPMENT).await;
+        let shipped = app.shipper.flush(None, LAST_SHIPMENT).await;
         self.stop.cancel();
         // As above.
         let _ = self.admin_listener.await;
         self.background.close();
         self.background.wait().await;
-        let clean = shipped && close(app, self.ledger.as_ref()).await;
+        let clean = shipped && close(app, &self.contact).await;
         tracing::info!(clean, "drained");
         clean
     }
@@ -332,11 +390,11 @@ impl Gateway {
 
 /// Gives back what the leases still have, and marks the journal clean. A boot of which a row is
 /// missing in the store stays open: the next start ships it and closes it.
-async fn close(app: Arc<App>, ledger: &dyn Ledger) -> bool {
+async fn close(app: Arc<App>, contact: &Contact) -> bool {
     if !app.journal.is_shipped() {
         return false;
     }
-    if let Err(fault) = ledger.close(&app.purse.boot(), true).await {
+    if let Err(fault) = contact.close().await {
         tracing::error!(%fault, "the leases of this start are still open");
         return false;
     }

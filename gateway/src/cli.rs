@@ -4,19 +4,24 @@ pub mod admin_key;
 pub mod audit;
 pub mod check;
 pub mod demo;
+mod holder;
 pub mod login;
+pub mod reconcile;
 pub mod reports;
 pub mod secrets;
 pub mod serve;
 pub mod settings;
+pub mod setup_link;
 pub mod simulate;
 
 use crate::{
     assemble,
     config::{self, BadConfig, Config, Log, LogFormat},
 };
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use store::Store;
 
 /// Bad usage, or mistakes in a file: nothing was changed.
 pub const EXIT_MISTAKE: u8 = 2;
@@ -79,10 +84,24 @@ enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// See and end what budgets count without knowing it.
+    Reconcile {
+        #[command(subcommand)]
+        what: reconcile::ReconcileCommand,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
     /// Make an admin key, the first one or another.
     AdminKey {
         #[command(flatten)]
         args: admin_key::AdminKeyArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Make a link by which a user sets a first or a new password, once.
+    SetupLink {
+        #[command(flatten)]
+        args: setup_link::SetupLinkArgs,
         #[command(flatten)]
         config: ConfigArg,
     },
@@ -139,23 +158,30 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             settings::apply(args, assemble::store(&config.load()?).await?).await
         }
         Command::ExportConfig { args, config } => {
-            settings::export_config(args, assemble::store(&config.load()?).await?).await
+            settings::export_config(args, existing_store(&config.load()?).await?).await
         }
         Command::Export { what: ExportWhat::Usage(args), config } => {
-            reports::export_usage(args, assemble::store(&config.load()?).await?).await
+            reports::export_usage(args, existing_store(&config.load()?).await?).await
         }
         Command::Usage { args, config } => {
-            reports::usage(args, assemble::store(&config.load()?).await?).await
+            reports::usage(args, existing_store(&config.load()?).await?).await
         }
-        Command::AdminKey { args, config } => {
-            admin_key::run(args, assemble::store(&config.load()?).await?).await
+        Command::Reconcile { what, config } => {
+            let config = config.load()?;
+            let store = existing_store(&config).await?;
+            reconcile::run(what, &config, store).await
+        }
+        Command::AdminKey { args, config } => admin_key::run(args, &config).await,
+        Command::SetupLink { args, config } => {
+            let config = config.load()?;
+            setup_link::run(args, &config, existing_store(&config).await?).await
         }
         Command::Audit { what: audit::AuditCommand::Export(args), config } => {
-            audit::export(args, assemble::store(&config.load()?).await?).await
+            audit::export(args, existing_store(&config.load()?).await?).await
         }
         Command::Audit { what: audit::AuditCommand::PublicKey, config } => {
             let config = config.load()?;
-            let store = assemble::store(&config).await?;
+            let store = existing_store(&config).await?;
             let keeper = assemble::keeper(&config, store).await?;
             audit::public_key(&keeper).await
         }
@@ -172,6 +198,19 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logout(args) => login::logout(&args),
         Command::CheckConfig(args) => check::run(&args),
     }
+}
+
+/// The store of `config`, for commands that have nothing to do in an empty one.
+pub(crate) async fn existing_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(path) = config.sqlite()
+        && !path.exists()
+    {
+        bail!(
+            "no store at {}; run this where `penstock serve` runs or give --config",
+            path.display()
+        );
+    }
+    assemble::store(config).await
 }
 
 /// Logs go to stderr, one fact each; what a command prints for people goes to stdout.

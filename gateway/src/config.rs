@@ -1,16 +1,21 @@
 //! The settings of the process: `defaults.toml`, overlaid by the operator's file.
 
 mod audit;
+mod limits;
+mod redis;
 mod secrets;
 mod store;
 
 pub use self::{
     audit::{Audit, Outlet, Receiver, Sink},
+    limits::{Limits, Share},
+    redis::Redis,
     secrets::Secrets,
     store::{Engine, Store, StoreUrl},
 };
 
 use admin::service::sign_in::{SESSION_HOURS_MAX, public_url::PublicUrl};
+use policies::authority;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -33,6 +38,8 @@ pub struct Config {
     pub upstream: Upstream,
     pub snapshot: Snapshot,
     pub budget: Budget,
+    pub limits: Limits,
+    pub redis: Redis,
     pub identity: Identity,
     pub secrets: Secrets,
     pub audit: Audit,
@@ -81,6 +88,8 @@ pub struct Edge {
     pub write_stall_millis: u64,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// Networks as text, each checked at the start.
+    pub trusted_proxies: Vec<String>,
     pub body_bytes_max: usize,
     pub drain_millis: u64,
     pub failed_authentications_per_minute: u32,
@@ -116,6 +125,8 @@ pub struct Identity {
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     pub wait_millis: u64,
+    pub self_fence_secs: u32,
+    pub silence_secs: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -164,6 +175,7 @@ pub fn read(text: &str, folder: &Path) -> Result<Config, BadConfig> {
     config.secrets.settle(folder);
     let mut mistakes: Vec<String> =
         config.store.settle(folder, environment).err().into_iter().collect();
+    mistakes.extend(config.redis.settle(folder, environment).err());
     mistakes.extend(config.contradictions());
     if mistakes.is_empty() { Ok(config) } else { Err(BadConfig(mistakes)) }
 }
@@ -263,7 +275,13 @@ impl Config {
         } else if let Err(fault) = level.parse::<tracing_subscriber::EnvFilter>() {
             mistakes.push(format!("[log] level: {fault}"));
         }
+        for text in &self.edge.trusted_proxies {
+            if authority::network(text).is_none() {
+                mistakes.push(format!("[edge] trusted_proxies: `{text}` is no network"));
+            }
+        }
         mistakes.extend(self.bounds());
+        mistakes.extend(self.mistakes_of_limits());
         mistakes.extend(self.audit.mistakes());
         mistakes
     }
@@ -307,6 +325,8 @@ impl Config {
             ("[upstream] answer_bytes_max", size(upstream.answer_bytes_max), 1 << 31),
             ("[upstream] attempts_max", upstream.attempts_max.into(), 10),
             ("[snapshot] poll_millis", self.snapshot.poll_millis, 60_000),
+            ("[budget] self_fence_secs", self.budget.self_fence_secs.into(), 86_400),
+            ("[budget] silence_secs", self.budget.silence_secs.into(), 30 * 86_400),
             ("[admin] session_hours", self.admin.session_hours.into(), SESSION_HOURS_MAX.into()),
         ];
         let outside = rows.iter().filter(|(_, value, most)| !(1..=*most).contains(value));
@@ -314,6 +334,10 @@ impl Config {
             outside.map(|(name, _, most)| format!("{name}: must be 1 to {most}")).collect();
         if upstream.total_millis < upstream.first_byte_millis {
             mistakes.push("[upstream] total_millis: is less than first_byte_millis".into());
+        }
+        if self.budget.silence_secs / 2 < self.budget.self_fence_secs {
+            let why = "must be at least twice self_fence_secs";
+            mistakes.push(format!("[budget] silence_secs: {why}"));
         }
         mistakes
     }

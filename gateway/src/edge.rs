@@ -5,6 +5,7 @@ pub mod framing;
 pub mod inflate;
 pub mod listener;
 pub mod problem;
+pub mod proxies;
 
 mod catalogue;
 mod late;
@@ -14,7 +15,7 @@ mod token;
 use self::body::EdgeBody;
 use crate::{
     app::App,
-    pipeline::{self, Arrival, resolve::Purpose, scope},
+    pipeline::{self, Arrival, authenticate::organization, resolve::Purpose, scope},
 };
 use admin::services::Services;
 use bytes::Bytes;
@@ -170,7 +171,8 @@ pub async fn serve(
                 }
             }
             Handler::Token => {
-                let asker = token::Asker { address: address.ip(), request: id };
+                let org = organization(&parts.headers).map(str::to_owned);
+                let asker = token::Asker { address: address.ip(), request: id, org };
                 token::exchange(&app, services, &asker, body).await
             }
             Handler::Login => token::login(&app, parts.uri.query()),

@@ -21,7 +21,7 @@ mod writer;
 pub(crate) use self::kept::Kept;
 pub use self::{
     file::{File, OpenFault},
-    recovery::{Recovered, RecoveryFault, recover},
+    recovery::{Legacy, Recovered},
     writer::{Journal, Written},
 };
 

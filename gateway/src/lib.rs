@@ -8,10 +8,12 @@ pub mod outbound;
 pub mod upstream;
 
 pub mod bill;
+pub mod contact;
 pub mod counter;
 pub mod journal;
 pub mod purse;
 pub mod ready;
+pub mod rung;
 pub mod shipper;
 
 pub mod doorman;

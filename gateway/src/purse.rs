@@ -6,15 +6,24 @@
 
 mod ask;
 mod book;
+mod boot;
 mod end_users;
+mod limits;
+mod recall;
+#[cfg(test)]
+mod simulation;
+mod talk;
 
 pub use self::{
     ask::Patience,
-    book::{Counted, Gauge, Gauges, Want},
+    book::Want,
+    boot::Boot,
     end_users::EndUser,
+    limits::{Counted, Gauge, Gauges, commons::Commons},
 };
 
-use self::book::Book;
+use self::{book::Book, limits::Limits, talk::Talk};
+use arc_swap::ArcSwap;
 use policies::{
     ids::{BootId, OrgId},
     money::NanoUsd,
@@ -25,31 +34,31 @@ use policies::{
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
-use store::{Ledger, clock};
+use store::{Ledger, SELF_FENCE_MILLIS};
 use tokio::sync::Notify;
 
 /// Every org's books, and the way to the ledger.
 pub struct Purse {
-    boot: BootId,
-    ledger: Arc<dyn Ledger>,
+    /// The incarnation that takes new holds.
+    boot: ArcSwap<Boot>,
+    talk: Arc<Talk>,
     shipper: Arc<crate::shipper::Shipper>,
     orgs: RwLock<HashMap<OrgId, Arc<OrgBook>>>,
-    started: Instant,
-    /// Ledger time minus own time, in milliseconds.
-    offset: AtomicI64,
+    /// Milliseconds unheard after which nothing new is held.
+    fence_millis: i64,
+    /// The windows that limits share with other processes; none: this one counts alone.
+    commons: Option<Arc<Commons>>,
 }
 
 /// One org's book with its one conversation with the ledger.
 struct OrgBook {
     book: Mutex<Book>,
     /// One `sync` of an org is under way at a time.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// One message about limits of an org is under way at a time.
+    cells: tokio::sync::Mutex<()>,
     /// Something came back.
     freed: Notify,
 }
@@ -66,27 +75,40 @@ impl Purse {
         ledger: Arc<dyn Ledger>,
         shipper: Arc<crate::shipper::Shipper>,
     ) -> Self {
-        let (orgs, started) = (RwLock::default(), clock::monotonic());
-        let offset = AtomicI64::new(clock::now().0);
-        Self { boot, ledger, shipper, orgs, started, offset }
+        let (boot, orgs) = (ArcSwap::from_pointee(Boot::new(boot)), RwLock::default());
+        let (talk, fence_millis) = (Arc::new(Talk::new(ledger)), SELF_FENCE_MILLIS);
+        Self { boot, talk, shipper, orgs, fence_millis, commons: None }
+    }
+
+    /// Shares limits with other processes.
+    #[must_use]
+    pub fn sharing(self, commons: Option<Arc<Commons>>) -> Self {
+        Self { commons, ..self }
+    }
+
+    /// Whether limits are shared: none, they are not; and whether the shared windows are out of
+    /// reach.
+    pub fn is_apart(&self) -> Option<bool> {
+        self.commons.as_ref().map(|commons| commons.is_apart())
+    }
+
+    /// Holds nothing new when the ledger did not hear it for so long.
+    #[must_use]
+    pub fn fenced_after(self, fence_millis: i64) -> Self {
+        Self { fence_millis, ..self }
     }
 
     pub fn boot(&self) -> BootId {
-        self.boot
+        self.boot.load().id()
     }
 
-    /// Milliseconds of a clock that never goes back.
     fn ticks(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+        self.talk.ticks()
     }
 
     /// The ledger's present time.
     pub fn now(&self) -> Timestamp {
-        Timestamp(self.offset.load(Ordering::Relaxed).saturating_add(self.ticks()))
-    }
-
-    fn learn_time(&self, ledger_now: Timestamp) {
-        self.offset.store(ledger_now.0.saturating_sub(self.ticks()), Ordering::Relaxed);
+        self.talk.now()
     }
 
     fn org(&self, org: &OrgId) -> Arc<OrgBook> {
@@ -94,10 +116,11 @@ impl Purse {
         known.unwrap_or_else(|| {
             let mut orgs = self.orgs.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(orgs.entry(*org).or_insert_with(|| {
-                let book = Mutex::new(Book::default());
+                let book = Book::new(self.boot.load_full(), Limits::new(self.commons.as_ref()));
                 Arc::new(OrgBook {
-                    book,
-                    turn: tokio::sync::Mutex::default(),
+                    book: Mutex::new(book),
+                    cells: tokio::sync::Mutex::default(),
+                    turn: Arc::default(),
                     freed: Notify::new(),
                 })
             }))
@@ -110,6 +133,7 @@ impl Purse {
 /// never sent.
 pub struct Hold {
     org: Arc<OrgBook>,
+    boot: Arc<Boot>,
     pots: Vec<policies::budget::Pot>,
     amount: NanoUsd,
 }
@@ -125,6 +149,11 @@ impl Hold {
         self.amount
     }
 
+    /// Whose lease it is of.
+    pub fn boot(&self) -> BootId {
+        self.boot.id()
+    }
+
     pub fn pots(&self) -> &[policies::budget::Pot] {
         &self.pots
     }
@@ -136,6 +165,7 @@ impl Hold {
 
     /// What became of it is not known: all of it stays spent.
     pub fn keep(self) {
+        self.boot.lose();
         let amount = self.amount;
         self.settle(amount);
     }
@@ -146,7 +176,7 @@ impl Hold {
             return;
         }
         let mut book = self.org.lock();
-        book.settle(&pots, self.amount, counted);
+        book.settle(&self.boot, &pots, self.amount, counted);
         drop(book);
         self.org.freed.notify_waiters();
     }

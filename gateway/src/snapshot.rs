@@ -10,7 +10,7 @@ pub(crate) use self::live::trial;
 pub use self::live::{Live, Target};
 
 use self::notices::Notices;
-use crate::purse::Purse;
+use crate::{purse::Purse, rung::Rung};
 use arc_swap::ArcSwap;
 use policies::{
     document::Kind,
@@ -196,14 +196,23 @@ impl Snapshot {
         &self,
         directory: Arc<dyn Directory>,
         purse: Arc<Purse>,
-        poll: Duration,
+        (poll, rung): (Duration, Arc<Rung>),
         stop: CancellationToken,
     ) {
         let mut notices = Notices::new(move |org: OrgId| {
             let purse = Arc::clone(&purse);
             async move { purse.settings_changed(&org).await }
         });
-        while stop.run_until_cancelled(notices.carry(poll)).await.is_some() {
+        loop {
+            let due = async {
+                tokio::select! {
+                    () = notices.carry(poll) => {}
+                    () = rung.settings.notified() => {}
+                }
+            };
+            if stop.run_until_cancelled(due).await.is_none() {
+                break;
+            }
             let refreshed = self.refresh(directory.as_ref()).await;
             self.store_away.store(refreshed.is_err(), Ordering::Relaxed);
             match refreshed {

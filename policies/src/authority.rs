@@ -14,6 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The org that stands for the installation itself.
 pub const INSTALLATION: OrgId = OrgId::from_bytes([0; 16]);
+/// How it is called; no other org is.
+pub const INSTALLATION_NAME: &str = "penstock";
 
 /// An org's people, machines and admin keys with their rights.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ mod people;
 
 pub use self::{
     identity::{
-        Claims, Decided, IdentityProvider, Invite, InvitedTo, LimitRequest, SKEW_SECS_DEFAULT,
-        WorkloadIdentity,
+        Claims, Decided, Decider, IdentityProvider, Invite, InvitedTo, LimitRequest,
+        SKEW_SECS_DEFAULT, WorkloadIdentity,
     },
     objects::{
         Budget, Deployment, Dialect, Limit, Member, Model, On, Policy, Price, Provider, SecretRef,
@@ -37,6 +37,11 @@ pub const API_VERSION: &str = "penstock/v1";
 pub const UNIT_DEPTH_MAX: usize = 5;
 /// Characters of a name, at most.
 pub const NAME_CHARS_MAX: usize = 128;
+
+/// Whether a text is an id of any kind of object.
+pub fn is_id(text: &str) -> bool {
+    Kind::ALL.iter().any(|kind| kind.parse_id(text).is_ok())
+}
 
 macro_rules! kinds {
     ($($kind:ident $word:literal $id:ident,)*) => {
@@ -166,8 +171,8 @@ impl Document {
     pub fn strip_secrets(&mut self) {
         match self {
             Self::User(it) => it.password = None,
-            Self::Key(it) => (it.sha256, it.previous) = (None, None),
-            Self::AdminKey(it) => it.sha256 = None,
+            Self::Key(it) => (it.sha256, it.tail, it.previous) = (None, None, None),
+            Self::AdminKey(it) => (it.sha256, it.tail) = (None, None),
             Self::Invite(it) => it.sha256 = None,
             Self::Provider(it) => strip(&mut it.credential),
             Self::IdentityProvider(it) => strip(&mut it.client_secret),
@@ -192,12 +197,21 @@ impl Document {
     /// Takes over from `stored`, the same object as it is in the store, what nobody writes by hand.
     pub fn keep_secrets_of(&mut self, stored: &Self) {
         match (self, stored) {
-            (Self::User(it), Self::User(old)) => it.password.clone_from(&old.password),
+            (Self::User(it), Self::User(old)) => {
+                it.password.clone_from(&old.password);
+                if it.credentials_from.is_none() {
+                    it.credentials_from.clone_from(&old.credentials_from);
+                }
+            }
             (Self::Key(it), Self::Key(old)) => {
                 it.sha256.clone_from(&old.sha256);
+                it.tail.clone_from(&old.tail);
                 it.previous.clone_from(&old.previous);
             }
-            (Self::AdminKey(it), Self::AdminKey(old)) => it.sha256.clone_from(&old.sha256),
+            (Self::AdminKey(it), Self::AdminKey(old)) => {
+                it.sha256.clone_from(&old.sha256);
+                it.tail.clone_from(&old.tail);
+            }
             (Self::Invite(it), Self::Invite(old)) => it.sha256.clone_from(&old.sha256),
             (Self::Provider(it), Self::Provider(old)) => keep(&mut it.credential, &old.credential),
             (Self::IdentityProvider(it), Self::IdentityProvider(old)) => {
@@ -228,7 +242,11 @@ impl Document {
                 unit.chain(models).chain(denied).chain(members).collect()
             }
             Self::Group(it) => {
-                it.members.iter_mut().map(|name| ("members", Kind::User, name)).collect()
+                let members = it.members.iter_mut().map(|name| ("members", Kind::User, name));
+                let provider = it.claim_provider.iter_mut();
+                let provider =
+                    provider.map(|name| ("claim_provider", Kind::IdentityProvider, name));
+                members.chain(provider).collect()
             }
             Self::ServiceAccount(it) => {
                 it.project.iter_mut().map(|name| ("project", Kind::Project, name)).collect()

@@ -19,8 +19,8 @@ const AWS_LOCAL: [u16; 2] = [0xfd00, 0xec2];
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 
 /// True for addresses to which no connection is ever made: link-local (RFC 3927, RFC 4291),
-/// metadata services, multicast, unspecified and broadcast, also when carried in an IPv6 address:
-/// mapped or compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// metadata services, multicast, unspecified and broadcast, also when carried in an IPv6 address
+/// in any of the ways that [`carried`] knows.
 pub fn is_forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_forbidden_v4(address),
@@ -31,7 +31,7 @@ pub fn is_forbidden(address: IpAddr) -> bool {
                 || address.is_unspecified()
                 || [first, second] == AWS_LOCAL
                 || address == METADATA_V6
-                || carried(address).is_some_and(is_forbidden_v4)
+                || carried(address).into_iter().flatten().any(is_forbidden_v4)
         }
     }
 }
@@ -45,7 +45,8 @@ fn is_forbidden_v4(address: Ipv4Addr) -> bool {
 }
 
 /// True for addresses that are not of the public internet: loopback, private (RFC 1918, RFC 4193),
-/// shared (RFC 6598), and others of special use (RFC 6890), also when carried in an IPv6 address.
+/// shared (RFC 6598), and others of special use (RFC 6890), also when carried in an IPv6 address;
+/// and all of those that lead through a relay or translator of somebody's network.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
@@ -54,7 +55,8 @@ pub fn is_private(address: IpAddr) -> bool {
             address.is_loopback()
                 || address.is_unique_local()
                 || first & 0xffc0 == 0xfec0
-                || carried(address).is_some_and(is_private_v4)
+                || is_relayed(address)
+                || carried(address).into_iter().flatten().any(is_private_v4)
         }
     }
 }
@@ -70,30 +72,67 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         || (first, second, third) == (192, 0, 0)
 }
 
-/// The IPv4 address to which packets for this one go in the end.
-fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let from = |high: u16, low: u16| {
+/// Where packets end is up to a translator or relay that is nobody's on the public internet:
+/// SIIT (RFC 7915), local NAT64 (RFC 8215), Teredo (RFC 4380), 6to4 (RFC 3056, RFC 7526), ISATAP
+/// (RFC 5214).
+fn is_relayed(address: Ipv6Addr) -> bool {
+    matches!(
+        address.segments(),
+        [0, 0, 0, 0, 0xffff, 0, _, _]
+            | [0x64, 0xff9b, 1, ..]
+            | [0x2001, 0, ..]
+            | [0x2002, ..]
+            | [_, _, _, _, 0 | 0x200, 0x5efe, _, _]
+    )
+}
+
+/// The IPv4 addresses to which packets for this one may go in the end: mapped or compatible (RFC
+/// 4291, 2.5.5), NAT64 in each of its forms (RFC 6052, section 2.2), and the ways of
+/// [`is_relayed`].
+fn carried(address: Ipv6Addr) -> [Option<Ipv4Addr>; 4] {
+    let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         Some(Ipv4Addr::new(a, b, c, d))
     };
+    let one = |high, low| [v4(high, low), None, None, None];
+    // The 16 bits that begin in the middle of one group and end in the next one's.
+    let across = |left: u16, right: u16| left << 8 | right >> 8;
     match address.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => from(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => from(high, low),
-        [0x2002, high, low, ..] => from(high, low),
-        _ => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => one(high, low),
+        [0x64, 0xff9b, 1, d, e, f, high, low] => {
+            let (wide, middle) = (v4(d, across(e, f)), v4(d << 8 | e & 0xff, f));
+            [wide, middle, v4(across(e, f), across(f, high)), v4(high, low)]
+        }
+        [0x2001, 0, high, low, .., far, end] => [v4(high, low), v4(!far, !end), None, None],
+        _ => [None; 4],
     }
 }
 
 /// Whether the host of a base URL is an address that is written out and private. What a name
 /// resolves to is looked at when it is connected to.
 pub fn is_private_url(url: &str) -> bool {
+    let host = host(url);
+    host == "localhost" || host.parse().is_ok_and(is_private)
+}
+
+/// Whether the host of a base URL is this machine, by a name or address that says so.
+pub fn is_loopback_url(url: &str) -> bool {
+    let host = host(url);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The host of a URL, an IPv6 address without its brackets.
+fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, _)) => literal,
         None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse().is_ok_and(is_private)
+    }
 }
 
 /// Checks a provider's base URL: scheme, no user, query or fragment, a host as in [`check_host`],
@@ -180,6 +219,14 @@ mod tests {
             "http://[64:ff9b::169.254.169.254]/",
             "http://[64:ff9b::a83f:8110]/",
             "http://[2002:a9fe:a9fe::1]/",
+            "http://[::ffff:0:169.254.169.254]/",
+            "http://[64:ff9b:1::169.254.169.254]/",
+            "http://[64:ff9b:1:a9fe:a9:fe00::]/",
+            "http://[64:ff9b:1:a9:fe:a9fe::]/",
+            "http://[64:ff9b:1:0:a9:fea9:fe00:0]/",
+            "http://[2001::5601:5601]/",
+            "http://[2001:db8::5efe:169.254.169.254]/",
+            "http://[2001:db8::200:5efe:169.254.169.254]/",
             "http://[fe80::1]/v1",
             "http://[fd00:ec2::254]/",
             "http://[fd00:ec2::23]/",
@@ -247,11 +294,34 @@ mod tests {
             "http://[::ffff:192.168.0.1]",
             "http://localhost:8000",
             "http://100.64.0.1/",
+            "http://[64:ff9b:1::8.8.8.8]/",
+            "http://[::ffff:0:8.8.8.8]/",
+            "http://[2001:0:102:304::]/",
+            "http://[2002:808:808::1]/",
+            "http://[2001:db8::5efe:8.8.8.8]/",
         ] {
             assert!(is_private_url(url), "{url}");
         }
         for url in ["https://api.example.com/v1", "https://8.8.8.8", "https://[2606:4700::1]/"] {
             assert!(!is_private_url(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_from_what_only_begins_like_it() {
+        for url in
+            ["http://localhost:9/x", "http://127.0.0.1", "http://127.9.9.9/", "http://[::1]:9"]
+        {
+            assert!(is_loopback_url(url), "{url}");
+        }
+        for url in [
+            "http://localhost.example.com",
+            "http://localhostile",
+            "http://127.0.0.1.example.com/",
+            "http://10.0.0.1",
+            "http://[::2]",
+        ] {
+            assert!(!is_loopback_url(url), "{url}");
         }
     }
 

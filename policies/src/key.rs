@@ -16,6 +16,8 @@ pub const KEY_CHARS: usize = KEY_PREFIX.len() + BODY_CHARS + CHECKSUM_CHARS;
 
 const BODY_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
+/// Characters that are kept of a key. INVARIANT: no more than the checksum has.
+const TAIL_CHARS: usize = 4;
 const BASE: u32 = 62;
 const ALPHABET: &[u8; BASE as usize] =
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -28,6 +30,12 @@ pub fn key_text(random: &[u8; KEY_RANDOM_BYTES]) -> String {
 /// The text of a key for administration made of `random`.
 pub fn admin_key_text(random: &[u8; KEY_RANDOM_BYTES]) -> String {
     text(ADMIN_KEY_PREFIX, random)
+}
+
+/// How a key's text ends: a part of its checksum, which helps nobody to guess the rest.
+pub fn tail(text: &str) -> Option<String> {
+    let place = text.len().checked_sub(TAIL_CHARS)?;
+    text.get(place..).map(str::to_owned)
 }
 
 /// Reads 64 hexadecimal digits.

@@ -4,6 +4,8 @@
 //! no stretch of the window's length ever holds more than the limit, and under steady demand at
 //! least 60/61 of the limit is let through. A take can be trued up when the real cost is known.
 
+pub mod claims;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,9 @@ const SLOTS: i64 = 60;
 const SLOTS_COUNTED: usize = 61;
 
 /// The stretch of time that a limit speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Stretch {
     Minute,
@@ -29,6 +33,16 @@ impl Stretch {
 
     const fn slot_millis(self) -> i64 {
         self.millis() / SLOTS
+    }
+
+    /// The slot that a moment is in.
+    pub const fn slot(self, now: i64) -> i64 {
+        now.div_euclid(self.slot_millis())
+    }
+
+    /// The moment at which a slot begins.
+    pub const fn begins(self, slot: i64) -> i64 {
+        slot.saturating_mul(self.slot_millis())
     }
 }
 
@@ -55,6 +69,12 @@ pub struct Window {
 /// Where a take was counted, for truing it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(i64);
+
+impl Mark {
+    pub const fn slot(self) -> i64 {
+        self.0
+    }
+}
 
 impl Window {
     pub fn new(stretch: Stretch) -> Self {
@@ -92,6 +112,24 @@ impl Window {
         }
     }
 
+    /// Where the clock went back by more than a slot, all that counts is counted at `now`: for
+    /// longer than it would be, never for less. True: so it was.
+    pub fn gather(&mut self, now: i64) -> bool {
+        if self.head <= self.stretch.slot(now).saturating_add(1) {
+            return false;
+        }
+        let sum = i64::try_from(self.sum).unwrap_or(i64::MAX);
+        *self = Self::new(self.stretch);
+        self.take(sum, now);
+        true
+    }
+
+    /// The slots in which something is counted, with how much.
+    pub fn counts(&self) -> impl Iterator<Item = (i64, i64)> {
+        let slots = self.head.saturating_sub(SLOTS)..=self.head;
+        slots.map(|slot| (slot, self.at(slot))).filter(|(_, count)| *count != 0)
+    }
+
     /// Milliseconds until everything that is counted now has left the window.
     pub fn reset_millis(&mut self, now: i64) -> i64 {
         self.advance(now);
@@ -117,7 +155,7 @@ impl Window {
     }
 
     fn advance(&mut self, now: i64) {
-        let head = now.div_euclid(self.stretch.slot_millis());
+        let head = self.stretch.slot(now);
         if head <= self.head {
             return;
         }
@@ -178,6 +216,18 @@ mod tests {
 
         assert!(window.check(10, 4, 1).is_ok());
         assert!(window.check(10, 5, 1).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_frees_nothing() {
+        let mut window = Window::new(Stretch::Minute);
+        window.take(10, 3_600_000);
+
+        assert!(!window.gather(3_599_500));
+        assert!(window.gather(1_800_000));
+
+        assert_eq!(window.used(1_859_999), 10);
+        assert_eq!(window.counts().collect::<Vec<_>>(), [(1_800, 10)]);
     }
 
     proptest! {

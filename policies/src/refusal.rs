@@ -17,6 +17,10 @@ pub struct Place {
 pub enum Refusal {
     #[error("no valid credential: send `Authorization: Bearer <your Penstock key>`")]
     Unauthenticated,
+    #[error(
+        "this is an admin key (`psa_..`), which calls no models: send a key of a project (`psk_..`)"
+    )]
+    AdminKey,
     #[error("the request carries two different credentials; send one")]
     AmbiguousCredentials,
     #[error("{what}")]
@@ -49,6 +53,8 @@ pub enum Refusal {
     UnboundedCost { what: String },
     #[error("no deployment has room for this request now")]
     Capacity { retry_millis: i64 },
+    #[error("no deployment of `{model}` is set up: its provider's credential is not there")]
+    NotSetUp { model: String },
     #[error("the model provider failed to answer")]
     UpstreamFailed,
     #[error("the model provider did not answer in time")]
@@ -73,7 +79,7 @@ fn exhausted(place: &Place, left: Option<NanoUsd>, resets: Option<Timestamp>) ->
 impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unauthenticated => "unauthenticated",
+            Self::Unauthenticated | Self::AdminKey => "unauthenticated",
             Self::AmbiguousCredentials => "ambiguous_credentials",
             Self::PermissionDenied { .. } => "permission_denied",
             Self::ModelNotFound { .. } => "model_not_found",
@@ -93,7 +99,7 @@ impl Refusal {
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamTruncated => "upstream_truncated",
-            Self::Unavailable { .. } => "unavailable",
+            Self::NotSetUp { .. } | Self::Unavailable { .. } => "unavailable",
         }
     }
 }

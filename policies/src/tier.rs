@@ -48,6 +48,8 @@ pub enum Reason {
     Unpriced,
     /// Its breaker is open: it failed too often just now.
     Unhealthy,
+    /// Its credential is not to be had here, or its address may not be used.
+    NotSetUp,
 }
 
 impl Reason {
@@ -66,6 +68,7 @@ impl Reason {
             Self::Data(Passage::Denied(label)) => format!("`{label}` may go nowhere"),
             Self::Unpriced => "has no price".to_owned(),
             Self::Unhealthy => "failing at the moment".to_owned(),
+            Self::NotSetUp => "not set up: its provider's credential is not there".to_owned(),
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct Facts<'a> {
     pub flow: &'a Flow,
     pub rules: &'a Rules,
     pub now: Timestamp,
+    /// Whether a deployment can be called at all.
+    pub set_up: &'a dyn Fn(&DeploymentId) -> bool,
     /// Whether a deployment may be tried.
     pub healthy: &'a dyn Fn(&DeploymentId) -> bool,
     /// Any number, anew for each request: weights are drawn from it.
@@ -98,12 +103,12 @@ pub fn route(model: &Model, facts: &Facts<'_>) -> Routing {
         let deployment = &candidate.deployment;
         let (reason, masked) = judge(candidate, facts);
         let healthy = (facts.healthy)(&deployment.id);
+        let shown = if healthy || masked.is_none() { reason } else { Reason::Unhealthy };
         if let (Some(masked), Some((price, rates))) = (masked, deployment.rates_at(facts.now)) {
             let step = Step { deployment: Arc::clone(deployment), masked, rates, price };
             let draw = draw(facts.chance, place, candidate.weight);
             steps.push((!healthy, !step.masked.is_empty(), candidate.priority, draw, step));
         }
-        let shown = if healthy { reason } else { Reason::Unhealthy };
         candidates.push((deployment.id, shown));
     }
     steps.sort_by_key(|(unhealthy, masked, priority, draw, _)| {
@@ -119,7 +124,9 @@ fn judge(candidate: &Candidate, facts: &Facts<'_>) -> (Reason, Option<BTreeSet<L
     if candidate.deployment.rates_at(facts.now).is_none() {
         return (Reason::Unpriced, None);
     }
+    let set_up = (facts.set_up)(&candidate.deployment.id);
     match passage(facts.flow, facts.rules, &candidate.deployment.clearance) {
+        Passage::AsIs | Passage::Masked(_) if !set_up => (Reason::NotSetUp, None),
         Passage::AsIs => (Reason::Admissible, Some(BTreeSet::new())),
         Passage::Masked(labels) => (Reason::AfterMasking, Some(labels)),
         refused @ (Passage::AboveClearance(_)

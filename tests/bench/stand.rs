@@ -169,7 +169,11 @@ fn set_up(
     fs::write(folder.join("penstock.toml"), toml)?;
     let url = format!("http://{provider}/v1");
     fs::write(folder.join("settings.yaml"), SETTINGS.replace("${SIMULATED_URL}", &url))?;
-    penstock_output(programs, folder, &["apply", "-f", "settings.yaml", "--keys-out", "keys"])?;
+    penstock_output(
+        programs,
+        folder,
+        &["apply", "-f", "settings.yaml", "--yes", "--keys-out", "keys"],
+    )?;
     let lines = fs::read_to_string(folder.join("keys"))?;
     let of = |org: &str| {
         lines

@@ -206,12 +206,17 @@ impl House {
     pub async fn apply(&mut self, settings: &Settings) -> String {
         let text = settings.render(&self.upstream);
         let said = self.try_apply(&text).await.ok();
+        self.keep_keys();
+        said
+    }
+
+    /// Keeps the keys that the last file made.
+    pub fn keep_keys(&mut self) {
         let made = fs::read_to_string(self.path(KEYS)).unwrap_or_default();
         for line in made.lines() {
             let row: Value = serde_json::from_str(line).expect("a line of JSON");
             self.keys.insert(row.text("key").to_owned(), row.text("secret").to_owned());
         }
-        said
     }
 
     /// Waits until the running gateway knows a key that was applied.

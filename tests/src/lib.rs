@@ -11,6 +11,7 @@ pub mod oracle;
 pub mod postgres;
 pub mod process;
 pub mod record;
+pub mod redis;
 pub mod scripted;
 pub mod settings;
 pub mod sse;

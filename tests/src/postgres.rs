@@ -46,6 +46,57 @@ impl Server {
         Ok(server)
     }
 
+    /// A server of a test's own, which it may freeze and kill.
+    ///
+    /// # Errors
+    /// As [`Server::shared`].
+    pub fn own() -> anyhow::Result<Self> {
+        Self::start()
+    }
+
+    /// Stops every process of it where it is: connections stay open, nobody answers.
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// Kills every process of it at once.
+    pub fn kill9(&self) {
+        self.signal_all("KILL");
+    }
+
+    /// Starts it again after [`Server::kill9`]; it recovers by itself.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_again(&self) -> anyhow::Result<()> {
+        self.launch()
+    }
+
+    fn signal_all(&self, name: &str) {
+        let file = self.path().join("data/postmaster.pid");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let Some(id) = text.lines().next() else { return };
+        let run = |program: &str, args: &[&str]| {
+            // A process that has ended meanwhile needs no signal.
+            let _ = Command::new(program).args(args).status();
+        };
+        let signal = format!("-{name}");
+        // The children of the first one, and then itself, so that none is started in between.
+        if name == "CONT" {
+            run("pkill", &[&signal, "-P", id]);
+            run("kill", &[&signal, id]);
+        } else {
+            run("kill", &[if name == "KILL" { "-STOP" } else { &signal }, id]);
+            run("pkill", &[&signal, "-P", id]);
+            run("kill", &[&signal, id]);
+        }
+    }
+
     fn start() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("pg-").tempdir()?;
         let root = fs::metadata(folder.path())?.uid() == 0;
@@ -62,20 +113,25 @@ impl Server {
                 it.args(["--locale=C", "--pgdata"]).arg(&data)
             })
             .context("these tests need PostgreSQL: install `postgresql`")?;
-        let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c fsync=off \
-             -c full_page_writes=off -c synchronous_commit=off -c max_connections=200",
-            server.path().display()
-        );
-        server.run("pg_ctl", |it| {
-            it.args(["start", "--wait", "--silent", "--options", &options]);
-            it.arg("--log").arg(server.path().join("log")).arg("--pgdata").arg(&data)
-        })?;
+        server.launch()?;
         server.run("createuser", |it| {
             it.arg("--host").arg(server.path());
             it.args(["--username=postgres", "--createrole", OWNER])
         })?;
         Ok(server)
+    }
+
+    fn launch(&self) -> anyhow::Result<()> {
+        let data = self.path().join("data");
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={} -c fsync=off \
+             -c full_page_writes=off -c synchronous_commit=off -c max_connections=200",
+            self.path().display()
+        );
+        self.run("pg_ctl", |it| {
+            it.args(["start", "--wait", "--silent", "--options", &options]);
+            it.arg("--log").arg(self.path().join("log")).arg("--pgdata").arg(&data)
+        })
     }
 
     /// The URL of a new, empty database, as its owner.

@@ -12,6 +12,12 @@ pub const OUTPUT_NANO: i64 = 2_000;
 /// What stands for the base URL of the simulated provider until it is known.
 const UPSTREAM: &str = "{upstream}";
 
+/// A project with these fields, of which `user` is a developer: whose keys work in it.
+pub fn worked_in_by(user: &str, fields: Value) -> Value {
+    let member = json!({ "who": { "user": user }, "role": "developer" });
+    merged(json!({ "members": [member] }), fields)
+}
+
 /// Documents of one org, to be given to `penstock apply`.
 #[derive(Clone)]
 pub struct Settings {
@@ -20,7 +26,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// An org with a provider `sim` that may receive anything, a project `main`, and a user `ada`.
+    /// An org with a provider `sim` that may receive anything, and a user `ada` who works in a
+    /// project `main`.
     pub fn of(org: &str) -> Self {
         Self::bare(org)
             .and(
@@ -31,7 +38,7 @@ impl Settings {
                     "terms": { "trains": false, "retention_days": 0 },
                 }),
             )
-            .and("Project", "main", json!({}))
+            .and("Project", "main", worked_in_by("ada", json!({})))
             .and("User", "ada", json!({ "email": "ada@example.com" }))
     }
 

@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tests::{client::Answer, house::House, json::At, settings::Settings};
+use tests::{
+    client::Answer,
+    house::House,
+    json::At,
+    settings::{Settings, worked_in_by},
+};
 use tokio::task::JoinSet;
 
 const QUICK: &str = "sim-economy-out4-delay0-gap0";
@@ -112,7 +117,7 @@ async fn a_limit_binds_on_every_level_of_the_chain() {
     for on in levels {
         let settings = Settings::of("acme")
             .and("Unit", "lab", json!({}))
-            .and("Project", "main", json!({ "unit": "lab" }))
+            .and("Project", "main", worked_in_by("ada", json!({ "unit": "lab" })))
             .and("Group", "all", json!({ "members": ["ada"] }))
             .deployment("d", QUICK, "restricted")
             .and("Tier", "economy", json!({ "rank": 1, "deployments": [{ "deployment": "d" }] }))

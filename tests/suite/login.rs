@@ -1,6 +1,7 @@
 //! People sign in with a certified OpenID provider, and by the setup link; nobody else does.
 
 mod browser;
+mod grounds;
 
 use self::browser::Browser;
 use bytes::Bytes;
@@ -22,6 +23,10 @@ use url::Url;
 
 const SECRET: &str = "s3cret of +the/ client=";
 
+/// The ids of the provider in both orgs: each has its own address to come back to.
+const ACME_PROVIDER: &str = "idp_a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1";
+const GLOBEX_PROVIDER: &str = "idp_b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2";
+
 /// A house beside the company's identity provider.
 struct Company {
     house: House,
@@ -40,13 +45,13 @@ impl Company {
         let secret = house.path("client.secret");
         fs::write(&secret, format!("{SECRET}\n")).expect("a file");
         let settings = json!({
-            "issuer": issuer, "client_id": "penstock", "client_secret": { "file": secret },
+            "id": ACME_PROVIDER, "issuer": issuer, "client_id": "penstock", "client_secret": { "file": secret },
             "scopes": ["email", "profile", "groups"],
         });
         let settings = tests::house::merged(settings, provider);
         let globex = Settings::bare("globex")
             .and("User", "ada", json!({ "email": "ada@example.com" }))
-            .and("IdentityProvider", "company", settings.clone());
+            .and("IdentityProvider", "company", with_id(&settings, GLOBEX_PROVIDER));
         let all = acme().and("IdentityProvider", "company", settings).with(globex);
         house.apply(&all).await;
         let company = Self { house, issuer, _provider: provider_process };
@@ -77,7 +82,7 @@ impl Company {
 
     /// The address of the callback at which a sign-in of `browser` arrives, before it goes there.
     async fn callback(&self, browser: &mut Browser, begin: &str) -> Url {
-        let stop = self.at("/login/callback");
+        let stop = self.at("/login/callback/");
         let walked = browser.walk(begin, Some(&stop)).await;
         assert!(walked.url.starts_with(&stop), "{} {}", walked.url, walked.body);
         Url::parse(&walked.url).expect("an address")
@@ -116,8 +121,10 @@ async fn identity_provider(admin_url: &str) -> (Provider, String) {
         .kill_on_drop(true)
         .spawn()
         .expect("the provider starts");
+    let redirects = [ACME_PROVIDER, GLOBEX_PROVIDER];
+    let redirects = redirects.map(|id| format!("{admin_url}/login/callback/{id}"));
     let told = json!({
-        "redirects": [format!("{admin_url}/login/callback")],
+        "redirects": redirects,
         "logouts": [format!("{admin_url}/login")],
     });
     let mut stdin = child.stdin.take().expect("it is piped");
@@ -127,6 +134,10 @@ async fn identity_provider(admin_url: &str) -> (Provider, String) {
     let line = line.expect("it can be read").expect("it says where it is");
     let issuer = line.strip_prefix("identity provider on ").expect("its address").to_owned();
     ((child, stdin, lines), issuer)
+}
+
+fn with_id(settings: &Value, id: &str) -> Value {
+    tests::house::merged(settings.clone(), json!({ "id": id }))
 }
 
 /// The address with another value of a parameter; without a value it is left out.
@@ -268,7 +279,8 @@ async fn what_the_provider_did_not_answer_to_us_is_refused() {
     let own = company.callback(&mut ada, &begin).await;
     let denied = with(&own, "code", None) + "&error=access_denied";
     let denied = ada.walk(&denied, None).await;
-    let unknown = ada.walk(&company.at("/login/callback?state=x&code=y"), None).await;
+    let unknown = format!("/login/callback/{ACME_PROVIDER}?state=x&code=y");
+    let unknown = ada.walk(&company.at(&unknown), None).await;
 
     assert_eq!(query(&asked, "code_challenge_method"), "S256");
     for (what, told) in [

@@ -10,12 +10,16 @@ mod crash;
 mod demo;
 mod drop_in;
 mod limits;
+#[cfg(test)]
+mod limits_shared;
 mod login;
 mod openapi;
 mod organization;
 #[cfg(test)]
 mod postgres_store;
 mod protocol;
+#[cfg(test)]
+mod replicas;
 mod routing;
 #[cfg(test)]
 mod scim;

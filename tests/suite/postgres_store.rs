@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use store::{Directory, Ledger, PotState, postgres::Postgres, seal::MasterKey};
+use store::{Balances, Directory, PotState, postgres::Postgres, seal::MasterKey};
 use tests::{
     house::{House, Plan, chat_body},
     json::At,
@@ -33,16 +33,19 @@ const FIT: usize = 9;
 const PASSWORD: &str = "correct-horse-7319";
 
 /// A database, and the file with its URL.
-struct Base {
+pub(crate) struct Base {
     /// Outlives the gateways.
-    _server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     folder: tempfile::TempDir,
     url: String,
 }
 
 impl Base {
     fn new() -> Self {
-        let server = Server::shared().expect("PostgreSQL");
+        Self::on(Server::shared().expect("PostgreSQL"))
+    }
+
+    pub(crate) fn on(server: Arc<Server>) -> Self {
         let url = server.database().expect("a database");
         let url = url.replace("owner@", &format!("owner:{PASSWORD}@"));
         let folder = tempfile::tempdir().expect("a folder");
@@ -52,14 +55,14 @@ impl Base {
         let path = folder.path().join("master.key");
         fs::write(&path, key.expose()).expect("a file");
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
-        Self { _server: server, folder, url }
+        Self { server, folder, url }
     }
 
     fn file(&self) -> PathBuf {
         self.folder.path().join("url")
     }
 
-    fn plan(&self, settings: Settings) -> Plan {
+    pub(crate) fn plan(&self, settings: Settings) -> Plan {
         let file = format!("{:?}", self.file().display().to_string());
         let key = format!("{:?}", self.folder.path().join("master.key").display().to_string());
         Plan::new(settings).with("store", "url_file", &file).with(
@@ -70,7 +73,7 @@ impl Base {
     }
 
     /// Every org's pots, seen beside the product.
-    async fn pots(&self) -> Vec<PotState> {
+    pub(crate) async fn pots(&self) -> Vec<PotState> {
         let store = Postgres::open(&self.url).await.expect("the database");
         let mut pots = Vec::new();
         for (org, _) in store.revisions().await.expect("orgs") {

@@ -6,7 +6,7 @@ use tests::{
     json::At,
     oracle::Seen,
     record::Record,
-    settings::Settings,
+    settings::{Settings, worked_in_by},
     sse::{Event, text_of},
 };
 
@@ -127,7 +127,7 @@ async fn a_new_deployment_receives_public_data_only() {
     let bare = json!({ "provider": "sim", "model": QUICK });
     let settings = Settings::of("acme")
         .key("ada")
-        .and("Project", "open", json!({ "data_level": "public" }))
+        .and("Project", "open", worked_in_by("ada", json!({ "data_level": "public" })))
         .and("Key", "open", json!({ "project": "open", "owner": { "user": "ada" } }))
         .model(QUICK, &[QUICK])
         .and("Deployment", &format!("{QUICK}.0"), bare);
@@ -213,6 +213,36 @@ async fn when_all_fail_the_caller_gets_a_failure_and_pays_nothing_surely() {
     assert_eq!(house.oracle().all().await.len(), 2);
     assert!(house.terminate().await.success());
     assert_eq!(Record::all(&house.usage("acme").await).len(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_whose_credential_is_not_there_is_passed_over_and_told_by_name() {
+    let provider = json!({
+        "dialect": "simulated", "base_url": "{upstream}", "credential": { "env": "NOT_SET_7319" },
+        "terms": { "trains": false, "retention_days": 0 },
+    });
+    let members =
+        json!([{ "deployment": "mute", "priority": 0 }, { "deployment": "both.1", "priority": 1 }]);
+    let settings = Settings::of("acme")
+        .key("ada")
+        .and("Provider", "forgotten", provider)
+        .deployment("mute", QUICK, "restricted")
+        .and("Deployment", "mute", json!({ "provider": "forgotten", "model": QUICK }))
+        .deployment("both.1", QUICK, "restricted")
+        .and("Model", "both", json!({ "deployments": members }))
+        .and("Model", "mute", json!({ "deployments": [{ "deployment": "mute" }] }))
+        .and("Project", "main", worked_in_by("ada", json!({ "data_level": "public" })));
+    let house = House::open(settings).await;
+
+    let other = house.chat("ada", "both", json!({})).await;
+    let none = house.chat("ada", "mute", json!({})).await;
+
+    assert_eq!(other.status, 200);
+    assert_eq!((none.status.as_u16(), none.header("x-should-retry")), (503, Some("false")));
+    assert_eq!(none.json().await.text("error.code"), "unavailable");
+    assert_eq!(house.oracle().all().await.len(), 1);
+    let log = house.said();
+    assert!(log.contains("forgotten") && log.contains("NOT_SET_7319"), "{log}");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! Settings are checked whole before anything changes, and every mistake is told with its place.
 
+mod applying;
+mod commands;
+
 use serde_json::{Value, json};
 use std::fs;
 use tests::{

@@ -7,7 +7,7 @@ use tests::{
     client,
     house::{House, Plan},
     json::At,
-    settings::Settings,
+    settings::{Settings, worked_in_by},
     wire::Wire,
 };
 
@@ -151,7 +151,7 @@ async fn two() -> House {
     let org = |name: &str| {
         let only = format!("{name}-only");
         Settings::of(name)
-            .and("Project", "side", json!({}))
+            .and("Project", "side", worked_in_by("ada", json!({})))
             .model(&only, &[MODEL])
             .model(&format!("{only}-fails"), &["sim-economy-status500"])
             .model(&format!("{only}-breaks"), &["sim-economy-err2"])

@@ -1,8 +1,9 @@
 //! The secrets that go out to providers: they are replaced and tried, and never read back.
 
 use crate::{
-    context::{Context, empty, json},
+    context::{Context, json},
     failure::Failure,
+    probe::Trial,
     service::secrets::{CREDENTIAL_BYTES_MAX, Holder, Kept, Replacement, set_credential},
     table::{Build, Place, Row, row},
 };
@@ -21,7 +22,7 @@ pub const ROWS: &[Row] = &[
     .at(Place::Object(Kind::Provider, 0))
     .says("Seal a new credential for a provider; it cannot be read back")
     .takes("SecretValue")
-    .gives(204, None)
+    .gives(200, Some("Sealed"))
     .0,
     Build(row(
         Method::Put,
@@ -32,7 +33,7 @@ pub const ROWS: &[Row] = &[
     .at(Place::Object(Kind::IdentityProvider, 0))
     .says("Seal a new client secret for an identity provider; it cannot be read back")
     .takes("SecretValue")
-    .gives(204, None)
+    .gives(200, Some("Sealed"))
     .0,
     Build(row(
         Method::Post,
@@ -62,10 +63,19 @@ async fn replace(context: Context, holder: Holder) -> Result<Response, Failure> 
     let keeper = context.services.sign_in.keeper.clone().ok_or(Failure::Unavailable)?;
     let value = Secret::new(value.into_bytes());
     let (org, named, act) = (context.org()?, context.param(0), context.act(""));
+    // The gate has judged the object of this id.
+    holder.kind().parse_id(named).map_err(|_| Failure::NotFound)?;
     let replacement = Replacement { org, holder, named, value: &value, act };
     let store = context.services.store.as_ref();
     match set_credential(store, &keeper, replacement).await {
-        Ok(_revision) => Ok(empty()),
+        Ok(revision) => {
+            let body = serde_json::json!({
+                "object": "sealed",
+                "revision": revision.0,
+                "in_files": holder.in_files(),
+            });
+            Ok(json(StatusCode::OK, &body))
+        }
         Err(Kept::NotFound { .. }) => Err(Failure::NotFound),
         Err(Kept::Locked { .. }) => Err(Failure::Locked),
         Err(Kept::Unfit(why)) => Err(Failure::invalid("value", why)),
@@ -80,12 +90,18 @@ async fn replace(context: Context, holder: Holder) -> Result<Response, Failure> 
 
 async fn test(context: Context) -> Result<Response, Failure> {
     let id: ProviderId = context.param(0).parse().map_err(|_| Failure::NotFound)?;
-    let tried = context.services.probe.try_provider(&context.org()?, &id).await;
+    let Trial { tried, status, latency_millis } =
+        context.services.probe.try_provider(&context.org()?, &id).await;
     let mut act = context.act("provider.tested");
     act.reason = Some(tried.word().to_owned());
     act.target = Some(crate::context::target("provider", id.to_string(), ""));
     context.services.store.append(&context.org()?, vec![act]).await?;
-    let body =
-        serde_json::json!({ "object": "tried", "works": tried.works(), "said": tried.word() });
+    let body = serde_json::json!({
+        "object": "tried",
+        "works": tried.works(),
+        "outcome": tried.word(),
+        "status": status,
+        "latency_ms": latency_millis,
+    });
     Ok(json(StatusCode::OK, &body))
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use axum::{http::StatusCode, response::Response};
 use policies::{
+    budget::Balance,
     document::{Document, Kind, Object, Subject},
     ids::{KeyId, ProjectId, ServiceAccountId, UserId},
     money::NanoUsd,
@@ -127,15 +128,9 @@ fn shown(grant: &Grant, tenant: &Tenant, objects: &[Object], pots: &[PotState]) 
         let now = store::clock::now();
         let span = it.period.around(now, &tenant.zone);
         let pot = pots.iter().find(|state| state.pot.budget == it.id && state.pot.span == span);
-        let balance = pot.map(|PotState { balance, .. }| {
-            let aside = balance.held.plus(balance.leased).plus(balance.unattributed);
-            json!({
-                "settled_nano_usd": balance.settled,
-                "set_aside_nano_usd": aside,
-                "overrun_nano_usd": balance.overrun,
-                "left_nano_usd": balance.free().max(NanoUsd::ZERO),
-            })
-        });
+        // A pot is made by the first request of its period.
+        let unused = Balance { limit: it.limit, ..Balance::default() };
+        let balance = balance(pot.map_or(&unused, |pot| &pot.balance));
         json!({
             "source": it.place.level,
             "budget": document(Kind::Budget, *it.id.as_bytes()),
@@ -158,6 +153,21 @@ fn shown(grant: &Grant, tenant: &Tenant, objects: &[Object], pots: &[PotState]) 
         "sources": grant.sources.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
         "limits": limits.collect::<Vec<_>>(),
         "budgets": budgets.collect::<Vec<_>>(),
+    })
+}
+
+/// What became of a budget's money. A lease is money that a gateway may spend, and has not spent:
+/// it remains. The manual of the API has a sentence on each.
+fn balance(it: &Balance) -> Value {
+    let remaining = it.room().minus(it.held).minus(it.unattributed);
+    json!({
+        "limit_nano_usd": it.limit,
+        "settled_nano_usd": it.settled,
+        "held_nano_usd": it.held,
+        "leased_nano_usd": it.leased,
+        "unattributed_nano_usd": it.unattributed,
+        "overrun_nano_usd": it.overrun,
+        "remaining_nano_usd": remaining.max(NanoUsd::ZERO),
     })
 }
 
@@ -241,5 +251,29 @@ fn named(who: &Subject) -> String {
         Subject::User(name) => format!("the user `{name}`"),
         Subject::Group(name) => format!("the group `{name}`"),
         Subject::ServiceAccount(name) => format!("the service account `{name}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_that_is_lent_and_not_spent_remains() {
+        let lent = Balance {
+            limit: NanoUsd(1_000),
+            settled: NanoUsd(100),
+            held: NanoUsd(20),
+            leased: NanoUsd(300),
+            unattributed: NanoUsd(5),
+            overrun: NanoUsd(1),
+        };
+
+        let shown = balance(&lent);
+
+        assert_eq!(shown["remaining_nano_usd"], 874);
+        assert_eq!(shown["leased_nano_usd"], 300);
+        let spent = Balance { settled: NanoUsd(2_000), ..lent };
+        assert_eq!(balance(&spent)["remaining_nano_usd"], 0);
     }
 }

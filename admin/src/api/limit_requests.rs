@@ -3,17 +3,19 @@
 
 use super::objects::shape::view;
 use crate::{
-    context::{Context, json},
+    context::{Context, Proof, json},
     failure::Failure,
     service::edit::{Draft, edit},
     table::{Build, Place, Row, row},
 };
 use axum::{http::StatusCode, response::Response};
 use policies::{
-    document::{Decided, Document, Kind, LimitRequest, Object},
+    document::{Decided, Decider, Document, Kind, LimitRequest, Object},
+    money::NanoUsd,
     permission::Permission,
     rights::Reach,
     route::Method,
+    usage::Principal,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,9 +88,22 @@ struct NewRequest {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Because {
+struct Decision {
     #[serde(default)]
-    because: Option<String>,
+    reason: Option<String>,
+}
+
+/// Whether `wanted` is more than `now`. Where nothing is set there is no limit, and no more to
+/// have; what cannot be read is refused as a document.
+fn is_more(wanted: &Value, now: Option<&Value>) -> bool {
+    let amount = |value: &Value| value.as_str().and_then(|text| text.parse::<NanoUsd>().ok());
+    match now {
+        None | Some(Value::Null) => false,
+        Some(now) => match (amount(wanted), amount(now)) {
+            (Some(wanted), Some(now)) => now < wanted,
+            (_, _) => wanted.as_i64().zip(now.as_i64()).is_none_or(|(wanted, now)| now < wanted),
+        },
+    }
 }
 
 fn list(context: &Context) -> Result<Response, Failure> {
@@ -99,7 +114,7 @@ fn list(context: &Context) -> Result<Response, Failure> {
         let Document::LimitRequest(request) = &it.document else { return false };
         decides || me.is_some_and(|me| me.name == request.by)
     };
-    let found: Vec<Value> = known.settings.objects.iter().filter(seen).map(view).collect();
+    let found: Vec<Value> = known.settings.objects.iter().filter(seen).map(shown).collect();
     let body = json!({ "object": "list", "data": found, "has_more": false, "next": null });
     Ok(json(StatusCode::OK, &body))
 }
@@ -131,7 +146,7 @@ async fn ask(context: Context) -> Result<Response, Failure> {
         by,
         state: Decided::Pending,
         decided_by: None,
-        decided_because: None,
+        decided_reason: None,
         decided_at: None,
     };
     let editor = context.editor()?;
@@ -141,15 +156,15 @@ async fn ask(context: Context) -> Result<Response, Failure> {
         let id = draft.insert(Document::LimitRequest(request.clone()))?;
         Ok(Object { id, document: draft.get(Kind::LimitRequest, &id)?.clone() })
     });
-    Ok(json(StatusCode::CREATED, &view(&edited.await?.value)))
+    Ok(json(StatusCode::CREATED, &shown(&edited.await?.value)))
 }
 
 async fn decide(context: Context, decided: Decided) -> Result<Response, Failure> {
-    let Because { because } = context.read()?;
+    let Decision { reason } = context.read()?;
     let id = Kind::LimitRequest.parse_id(context.param(0)).map_err(|_| Failure::NotFound)?;
     let mut editor = context.editor()?;
-    editor.act.reason = because.clone().or(editor.act.reason);
-    let who = context.who()?.name.clone();
+    editor.act.reason = reason.clone().or(editor.act.reason);
+    let decider = decider(&context).await?;
     let edited = edit(&context.services, &editor, |draft| {
         let Document::LimitRequest(request) = draft.get(Kind::LimitRequest, &id)?.clone() else {
             return Err(Failure::NotFound);
@@ -168,15 +183,51 @@ async fn decide(context: Context, decided: Decided) -> Result<Response, Failure>
             &id,
             Document::LimitRequest(LimitRequest {
                 state: decided,
-                decided_by: Some(who.clone()),
-                decided_because: because.clone(),
+                decided_by: Some(decider.clone()),
+                decided_reason: reason.clone(),
                 decided_at: Some(clock::now().rfc3339()),
                 ..request
             }),
         )?;
         Ok(Object { id, document: draft.get(Kind::LimitRequest, &id)?.clone() })
     });
-    Ok(json(StatusCode::OK, &view(&edited.await?.value)))
+    Ok(json(StatusCode::OK, &shown(&edited.await?.value)))
+}
+
+/// A request as it is shown: what is asked of a limit in numbers, as the limit has them; an amount
+/// of money stays a decimal as text.
+fn shown(object: &Object) -> Value {
+    let mut shown = view(object);
+    let Document::LimitRequest(LimitRequest { limit: Some(_), .. }) = &object.document else {
+        return shown;
+    };
+    if let Some(Value::Object(wanted)) = shown.get_mut("wanted") {
+        for value in wanted.values_mut() {
+            if let Some(number) = value.as_str().and_then(|text| text.parse::<i64>().ok()) {
+                *value = Value::from(number);
+            }
+        }
+    }
+    shown
+}
+
+/// The asker as the one who decides: an operator is a user of the installation.
+async fn decider(context: &Context) -> Result<Decider, Failure> {
+    let who = context.who()?;
+    let home = context.services.org(&who.home).await?.ok_or(Failure::NotFound)?;
+    let (kind, principal) = match who.proof {
+        Proof::Key(_, principal) => match principal {
+            Principal::User(id) => (Kind::User, *id.as_bytes()),
+            Principal::ServiceAccount(id) => (Kind::ServiceAccount, *id.as_bytes()),
+        },
+        Proof::Session(id, _) => (Kind::User, *id.as_bytes()),
+    };
+    let mut objects = home.settings.objects.iter();
+    let found = objects.find(|it| it.id == principal && it.document.kind() == kind);
+    let document = &found.ok_or(Failure::NotFound)?.document;
+    let displayed = if let Document::User(user) = document { &user.display_name } else { &None };
+    let name = displayed.as_deref().unwrap_or(document.name()).to_owned();
+    Ok(Decider { id: kind.id_text(principal), name })
 }
 
 /// The budget or limit as it would be.
@@ -186,11 +237,12 @@ fn wish(draft: &Draft, request: &LimitRequest) -> Result<(Kind, [u8; 16], Docume
         (None, Some(name)) => (Kind::Limit, name),
         (None, None) => return Err(Failure::invalid("budget", "is missing")),
     };
-    let field = if kind == Kind::Budget { "budget" } else { "limit" };
+    let word = if kind == Kind::Budget { "budget" } else { "limit" };
     let found = draft.by_name(kind, name);
-    let found = found.ok_or_else(|| Failure::invalid(field, format!("there is no `{name}`")))?;
+    let found = found.ok_or_else(|| Failure::invalid(word, format!("there is no `{name}`")))?;
     let mut whole = serde_json::to_value(&found.document).unwrap_or_default();
     for (field, value) in &request.wanted {
+        let at = format!("wanted.{field}");
         let amount = if kind == Kind::Budget {
             (field == "limit").then(|| Ok(Value::String(value.clone())))
         } else {
@@ -198,10 +250,12 @@ fn wish(draft: &Draft, request: &LimitRequest) -> Result<(Kind, [u8; 16], Docume
             let number = || value.parse::<i64>().map(Value::from);
             (rate || field == "concurrent_requests").then(number)
         };
-        let no_amount = || Failure::invalid("wanted", format!("`{field}` is no amount of it"));
         let value = amount
-            .ok_or_else(no_amount)?
-            .map_err(|_| Failure::invalid("wanted", format!("`{field}` must be a whole number")))?;
+            .ok_or_else(|| Failure::invalid(&at, format!("is no amount of a {word}")))?
+            .map_err(|_| Failure::invalid(&at, "must be a whole number"))?;
+        if !is_more(&value, whole.get(field)) {
+            return Err(Failure::invalid(&at, "is not higher than what there is"));
+        }
         if let Value::Object(fields) = &mut whole {
             fields.insert(field.clone(), value);
         }

@@ -5,7 +5,7 @@ mod local;
 mod oidc;
 pub(super) mod page;
 
-pub(super) use self::ask::{Asker, read};
+pub(super) use self::ask::{Asker, read, wants_page};
 
 use crate::{
     context::{Context, json},
@@ -47,8 +47,8 @@ pub const ROWS: &[Row] = &[
         .query(&["return_to"])
         .gives(303, None)
         .0,
-    Build(open("/login/callback", |context| Box::pin(oidc::end(context))))
-        .says("Where an identity provider sends the browser back to")
+    Build(open("/login/callback/{provider}", |context| Box::pin(oidc::end(context))))
+        .says("Where this identity provider, by its id, sends the browser back to")
         .query(&["code", "state", "iss", "error"])
         .gives(303, None)
         .0,
@@ -107,6 +107,7 @@ fn offer(context: &Context, org: Option<String>, known: Option<&Arc<Known>>) -> 
         providers: providers.collect(),
         local: known.is_none_or(|known| known.authority.local_login),
         return_to: return_to.to_owned(),
+        email: None,
         org,
     }
 }
@@ -136,7 +137,7 @@ pub(super) fn welcome(context: &Context, asker: Asker, opened: &Opened, to: &str
 /// as its author, or out.
 pub(super) fn must_be_ours(context: &Context) -> Result<(), Failure> {
     match context.services.sign_in.public_url.is_from_elsewhere(&context.headers) {
-        true => Err(Failure::Unauthenticated),
+        true => Err(Failure::FromElsewhere),
         false => Ok(()),
     }
 }

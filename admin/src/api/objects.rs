@@ -185,8 +185,8 @@ async fn create(context: Context, kind: Kind) -> Result<Response, Failure> {
     };
     let edited = edit(&context.services, &editor, |draft| {
         let mut written = written.clone();
-        if let Some((_, hash)) = &secret {
-            keys::set_hash(&mut written, hash);
+        if let Some((secret, hash)) = &secret {
+            keys::set_secret(&mut written, secret, hash);
         }
         let id = draft.insert(written)?;
         object(draft, kind, id)

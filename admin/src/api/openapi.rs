@@ -17,6 +17,7 @@ use policies::{permission::Permission, route::Method};
 use serde_json::{Map, Value, json};
 
 pub use self::schemas::EXAMPLES;
+pub(crate) use self::schemas::{NOTHING, bodies};
 
 pub const ROWS: &[Row] =
     &[Build(open("/admin/v1/openapi.json", |context| Box::pin(async move { served(&context) })))
@@ -48,7 +49,10 @@ pub fn document() -> Value {
             "title": "Penstock administration API",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Everything that administers a Penstock installation. Errors are \
-                problem documents (RFC 9457) with a stable `code`.",
+                problem documents (RFC 9457) with a stable `code`. An operator of the installation \
+                names the org that is meant in the header `x-penstock-org`. Amounts of money are \
+                decimals as text, or whole numbers where the field's name ends with `_nano_usd`; \
+                all other numbers are numbers.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "adminKey": [] }, { "session": [] }],
@@ -192,9 +196,13 @@ fn responses() -> Value {
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     let content = json!({ "application/problem+json": { "schema": problem } });
     let said = [
-        (400, "The request cannot be read"),
+        (400, "It cannot be read, has an unknown query parameter, or an operator names no org"),
         (401, "No good credential"),
-        (403, "A permission is missing, or it would give more than the asker has"),
+        (
+            403,
+            "A permission is missing, it would give more than the asker has, or a cookie comes \
+            from another site's page",
+        ),
         (404, "There is no such thing, or it is somebody else's"),
         (409, "A name is taken, others still need it, it is locked, or others change it too"),
         (412, "It is not as `If-Match` says any more"),

@@ -1,4 +1,6 @@
-//! `/setup`: the first administrator, by a link that works once.
+//! `/setup`: the first administrator, or somebody's first password, by a link that works once.
+
+mod password;
 
 use super::login::{Asker, FORM_BYTES_MAX, must_be_ours, page, read, welcome};
 use crate::{
@@ -31,14 +33,14 @@ use serde_json::{Value, json};
 use store::{Change, Committed, Store, clock, entropy, seal::Secret, ticket::Ticket};
 
 /// The installation's name as an org.
-pub const INSTALLATION_NAME: &str = "penstock";
+pub const INSTALLATION_NAME: &str = authority::INSTALLATION_NAME;
 
 const TICKET: &str = "setup";
 /// A link is good for this long: 24 hours.
 const LINK_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 pub const ROWS: &[Row] = &[
-    Build(open("/setup", |context| Box::pin(async move { show(&context) })))
+    Build(open("/setup", |context| Box::pin(show(context))))
         .says("The page of the one-time setup link")
         .query(&["token"])
         .0,
@@ -84,17 +86,33 @@ fn has(authority: &Authority, permission: Permission) -> bool {
     people.chain(keys).any(|(active, rights)| active && rights.org.has(permission))
 }
 
-/// The form. Whether the link is good shows when it is sent.
-fn show(context: &Context) -> Result<Response, Failure> {
-    let token = context.query("token").ok_or(Failure::NotFound)?;
-    Ok(page::setup(context, token, None))
+/// What whoever comes with another link, or too late, is told.
+pub(super) const VOID: Failure = Failure::NotLetIn {
+    detail: "this setup link is wrong, older than 24 hours, or was used; as long as nobody runs \
+             the installation, `penstock serve` prints a new one when it starts; for a user, \
+             `penstock setup-link` makes a new one",
+};
+
+/// The form. It looks at the link, and does not use it up.
+async fn show(context: Context) -> Result<Response, Failure> {
+    let token = context.query("token").unwrap_or_default();
+    let store = context.services.store.as_ref();
+    let known = store.ticket(TICKET, &fingerprint(token), clock::now()).await?;
+    if let Some(whose) = password::whose(&context, &fingerprint(token)).await? {
+        return Ok(page::first_password(&context, token, &whose.user.name, None));
+    }
+    if known.is_none() || is_run(store).await? {
+        return Ok(page::void_link(&context));
+    }
+    Ok(page::setup(&context, token, &page::Typed::default(), None))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
     token: String,
-    email: String,
+    /// Of the first operator; who sets a password by a link has an address.
+    email: Option<String>,
     password: String,
     /// The name of a first org, which the same person owns.
     org: Option<String>,
@@ -104,10 +122,24 @@ async fn set_up(context: Context) -> Result<Response, Failure> {
     must_be_ours(&context)?;
     let (ask, asker) = read::<Ask>(&context)?;
     let token = ask.token.clone();
+    let typed = page::Typed { org: ask.org.clone(), email: ask.email.clone() };
+    let sha256 = fingerprint(&token);
+    if let Some(whose) = password::whose(&context, &sha256).await? {
+        let (name, password) = (whose.user.name.clone(), Secret::new(ask.password));
+        return match (password::set(&context, &sha256, whose, password).await, asker) {
+            (Ok(opened), asker) => Ok(welcome(&context, asker, &opened, "/")),
+            (Err(failure), Asker::Program) => Err(failure),
+            (Err(failure), Asker::Browser) if failure == VOID => Ok(page::void_link(&context)),
+            (Err(failure), Asker::Browser) => {
+                Ok(page::first_password(&context, &token, &name, Some(&failure)))
+            }
+        };
+    }
     match (carry_out(&context, ask).await, asker) {
         (Ok(opened), asker) => Ok(welcome(&context, asker, &opened, "/")),
         (Err(failure), Asker::Program) => Err(failure),
-        (Err(failure), Asker::Browser) => Ok(page::setup(&context, &token, Some(&failure))),
+        (Err(failure), Asker::Browser) if failure == VOID => Ok(page::void_link(&context)),
+        (Err(failure), Asker::Browser) => Ok(page::setup(&context, &token, &typed, Some(&failure))),
     }
 }
 
@@ -117,9 +149,10 @@ async fn carry_out(context: &Context, ask: Ask) -> Result<Opened, Failure> {
     let (sha256, now) = (fingerprint(&token), clock::now());
     let known = store.ticket(TICKET, &sha256, now).await?;
     if known.is_none() || is_run(store.as_ref()).await? {
-        return Err(Failure::Unauthenticated);
+        return Err(VOID);
     }
     must_be_strong("password", &password)?;
+    let email = email.unwrap_or_default();
     if !email.contains('@') {
         return Err(Failure::invalid("email", "must be an address"));
     }
@@ -127,16 +160,17 @@ async fn carry_out(context: &Context, ask: Ask) -> Result<Opened, Failure> {
     let (user, changes) = changes(context, &email, &hash, org.as_deref()).await?;
     // Taken last, so that a slip of the pen does not use the link up.
     let ticket = store.take_ticket(TICKET, &sha256, now).await?;
-    let ticket = ticket.ok_or(Failure::Unauthenticated)?;
+    let ticket = ticket.ok_or(VOID)?;
     // Another link may have been used before the settings were read; one that is used after that
     // is a conflict.
     if is_run(store.as_ref()).await? {
-        return Err(Failure::Unauthenticated);
+        return Err(VOID);
     }
     let refused = match store.commit(changes).await? {
         Committed::Done(_) => {
             let (org, how) = (INSTALLATION, "setup".to_owned());
-            return session::open(context, &Proven { org, user, name: email, how }).await;
+            let proven = Proven { org, user, name: email, how, vouched: None };
+            return session::open(context, &proven).await;
         }
         Committed::NameTaken(name) => Failure::Taken { what: format!("the name `{name}`") },
         Committed::Conflict(_) => Failure::Conflict,

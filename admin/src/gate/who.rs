@@ -3,14 +3,14 @@
 use crate::{
     context::{Administrator, Proof},
     failure::Failure,
-    service::apply::fingerprint,
+    service::{apply::fingerprint, sign_in::session::still_stands},
     services::{Known, Services},
 };
 use axum::http::{HeaderMap, header, request::Parts};
 use policies::{
     authority::{self, INSTALLATION},
     ids::OrgId,
-    key::{ADMIN_KEY_PREFIX, check_key_text},
+    key::{ADMIN_KEY_PREFIX, KEY_PREFIX, check_key_text},
     permission::Permission,
     rights::Rights,
     role::Role,
@@ -22,6 +22,8 @@ use store::{clock, session::Session};
 pub(crate) const COOKIES: [&str; 2] = ["__Host-penstock", "penstock"];
 /// A session without a request for this long is over.
 pub(crate) const SESSION_IDLE_MILLIS: i64 = 30 * 60 * 1000;
+/// Orgs whose names an operator is told who has named none, at most.
+const ORGS_TOLD_MAX: usize = 20;
 /// The last use of a session is written down this often, at most.
 const TOUCH_MILLIS: i64 = 60 * 1000;
 
@@ -32,11 +34,24 @@ pub(super) async fn identify(
     address: IpAddr,
 ) -> Result<(Administrator, Arc<Known>), Failure> {
     let headers = &parts.headers;
-    let asker = match bearer(headers)? {
-        Some(secret) => by_key(services, secret, address).await?,
-        None => by_session(services, parts, address).await?,
+    let (failures, now) = (&services.sign_in.failures, clock::now());
+    let bearer = bearer(headers)?;
+    let session = cookie(headers, services.sign_in.public_url.session_cookie());
+    if bearer.or(session).is_none() {
+        return Err(Failure::Unauthenticated);
+    }
+    // Before the store is asked.
+    if !failures.admits(address, now) {
+        return Err(Failure::TooMany { retry_secs: 1 });
+    }
+    let found = match bearer {
+        Some(secret) => by_key(services, secret, address).await,
+        None => by_session(services, parts, address).await,
     };
-    choose(services, headers, asker).await
+    if let Err(Failure::Unauthenticated) = found {
+        failures.note(address, now);
+    }
+    choose(services, headers, found?).await
 }
 
 struct Asker {
@@ -56,9 +71,15 @@ async fn choose(
     let wanted = ["x-penstock-org", "openai-organization"];
     let wanted = wanted.iter().find_map(|name| headers.get(*name)?.to_str().ok());
     let home_id = home.settings.org;
-    let administrator = |org, rights| Administrator { org, home: home_id, proof, name, rights };
+    let org_is_open = wanted.is_none() && rights.org.has(Permission::Operate);
+    let administrator =
+        |org, rights| Administrator { org, home: home_id, org_is_open, proof, name, rights };
     let Some(wanted) = wanted else { return Ok((administrator(home_id, rights), home)) };
-    if home.authority.name == wanted || home_id.to_string() == wanted {
+    let is_home = match wanted.parse::<OrgId>() {
+        Ok(id) => id == home_id,
+        Err(_) => home.authority.name == wanted,
+    };
+    if is_home {
         return Ok((administrator(home_id, rights), home));
     }
     if !rights.org.has(Permission::Operate) {
@@ -67,6 +88,23 @@ async fn choose(
     let other = org_named(services, wanted).await?.ok_or(Failure::NotFound)?;
     let rights = Rights { org: Role::Operator.permissions(), ..Rights::default() };
     Ok((administrator(other.settings.org, rights), other))
+}
+
+/// What an operator is told who has named no org. Nobody else learns a name by it.
+pub(super) async fn org_needed(services: &Services) -> Failure {
+    let revisions = match services.store.revisions().await {
+        Ok(revisions) => revisions,
+        Err(fault) => return fault.into(),
+    };
+    let mut known = Vec::new();
+    for (id, _) in revisions.iter().filter(|(id, _)| *id != INSTALLATION).take(ORGS_TOLD_MAX) {
+        match services.org(id).await {
+            Ok(org) => known.extend(org.map(|org| org.authority.name.clone())),
+            Err(failure) => return failure,
+        }
+    }
+    known.sort();
+    Failure::OrgNeeded { known }
 }
 
 /// The org of this id or name.
@@ -99,6 +137,12 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
 }
 
 async fn by_key(services: &Services, secret: &str, address: IpAddr) -> Result<Asker, Failure> {
+    if secret.starts_with(KEY_PREFIX) {
+        return Err(Failure::NotLetIn {
+            detail: "this is a key of a project, for calling models; administration wants an \
+                     admin key (`psa_..`)",
+        });
+    }
     if !secret.starts_with(ADMIN_KEY_PREFIX) || !check_key_text(secret) {
         return Err(Failure::Unauthenticated);
     }
@@ -120,7 +164,7 @@ async fn by_session(services: &Services, parts: &Parts, address: IpAddr) -> Resu
     let name = services.sign_in.public_url.session_cookie();
     let token = cookie(&parts.headers, name).ok_or(Failure::Unauthenticated)?;
     if !is_same_site(parts) {
-        return Err(Failure::Unauthenticated);
+        return Err(Failure::FromElsewhere);
     }
     let sha256 = fingerprint(token);
     let session = services.store.session(&sha256).await?.ok_or(Failure::Unauthenticated)?;
@@ -131,6 +175,11 @@ async fn by_session(services: &Services, parts: &Parts, address: IpAddr) -> Resu
         return Err(Failure::Unauthenticated);
     }
     let home = usable(services, &session.org, address).await?;
+    if !still_stands(&session, &home) {
+        // Whoever sets the provider right again has nobody come back by it.
+        let _ = services.store.close_session(&session.org, &sha256).await;
+        return Err(Failure::Unauthenticated);
+    }
     let person = home.authority.users.get(&session.user).filter(|person| person.active);
     let person = person.ok_or(Failure::Unauthenticated)?;
     let (name, rights) = (person.name.clone(), person.rights.clone());

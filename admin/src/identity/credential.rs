@@ -12,11 +12,14 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use policies::{
+    authority::INSTALLATION,
+    document::WorkloadIdentity,
     ids::{IdentityProviderId, OrgId, ProjectId, WorkloadIdentityId},
     time::Timestamp,
     usage::Principal,
 };
 use serde_json::{Map, Value, json};
+use std::fmt;
 use store::entropy::{self, Dry};
 
 /// The issuer in its `iss`, and the audience in its `aud`.
@@ -35,6 +38,7 @@ pub struct Credential {
     /// None: the request names one, or there is only one.
     pub project: Option<ProjectId>,
     pub via: Via,
+    pub basis: Basis,
     /// Whole seconds, as in the token.
     pub issued: Timestamp,
     pub expires: Timestamp,
@@ -46,6 +50,11 @@ pub enum Via {
     Provider(IdentityProviderId),
     Workload(WorkloadIdentityId),
 }
+
+/// What the provider or rule had said when it was given, as a hash: once that holds no more, the
+/// credential is worth nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Basis([u8; 32]);
 
 /// Signs credentials, and knows its own again.
 pub struct Mint {
@@ -70,6 +79,7 @@ impl Mint {
             "sub": credential.principal.to_string(),
             "org": credential.org.to_string(),
             "via": credential.via.text(),
+            "basis": credential.basis.text(),
             "iat": credential.issued.0.div_euclid(1000),
             "exp": credential.expires.0.div_euclid(1000),
             "jti": hex::encode(entropy::id()?),
@@ -94,6 +104,7 @@ impl Mint {
         }
         let claims = unverified.signed_by(&self.key, algorithm)?;
         let expected = Expected {
+            org: INSTALLATION,
             issuer: ISSUER,
             jwks_uri: None,
             algorithms: &allowed,
@@ -125,9 +136,43 @@ impl Credential {
             principal,
             project: project.map_err(|_| Rejected::Claim("project"))?,
             via: Via::read(text("via")?).ok_or(Rejected::Claim("via"))?,
+            basis: Basis::read(text("basis")?).ok_or(Rejected::Claim("basis"))?,
             issued: moment("iat")?,
             expires: moment("exp")?,
         })
+    }
+}
+
+impl Basis {
+    /// That somebody is one of an issuer's subjects.
+    pub fn of_person(issuer: &str, subject: &str) -> Self {
+        Self::hash(&json!(["person", issuer, subject]))
+    }
+
+    /// That a machine's token is what a rule asks for.
+    pub fn of_rule(rule: &WorkloadIdentity) -> Self {
+        let WorkloadIdentity { issuer, jwks_uri, audience, algorithms, claims, .. } = rule;
+        Self::hash(&json!(["rule", issuer, jwks_uri, audience, algorithms, claims]))
+    }
+
+    fn hash(facts: &Value) -> Self {
+        let hash = digest::digest(&digest::SHA256, facts.to_string().as_bytes());
+        // SHA-256 has 32 bytes.
+        Self(hash.as_ref().try_into().unwrap_or_default())
+    }
+
+    fn text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Debug for Basis {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Basis({})", self.text())
     }
 }
 

@@ -18,6 +18,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+const ORG: OrgId = OrgId::from_bytes([1; 16]);
 const ISSUER: &str = "https://login.example.com";
 const OTHER: &str = "https://other.example.com";
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -118,7 +119,15 @@ fn algorithms() -> Vec<String> {
 
 fn expected(algorithms: &[String]) -> Expected<'_> {
     let audiences = &["us"];
-    Expected { issuer: ISSUER, jwks_uri: None, algorithms, audiences, skew_secs: 60, nonce: None }
+    Expected {
+        org: ORG,
+        issuer: ISSUER,
+        jwks_uri: None,
+        algorithms,
+        audiences,
+        skew_secs: 60,
+        nonce: None,
+    }
 }
 
 async fn verify(issuers: &Issuers, token: &str) -> Result<Map<String, Value>, Rejected> {
@@ -335,4 +344,23 @@ async fn old_keys_are_renewed_before_anybody_waits_for_them() {
     tokio::time::advance(FRESH).await;
     issuers.refresh_ahead().await;
     assert_eq!(provider.fetches(), 2);
+}
+
+#[tokio::test]
+async fn an_org_with_ever_new_issuers_drives_out_its_own_and_nobody_elses() {
+    let signer = Signer::new("a");
+    let provider = Provider::with(json!([signer.jwk()]));
+    let issuers = Issuers::new(Arc::clone(&provider) as Arc<dyn Outbound>);
+    assert!(verify(&issuers, &signer.token(&claims())).await.is_ok());
+
+    let thief = OrgId::from_bytes([2; 16]);
+    for at in 0..2 * ISSUERS_MAX {
+        let issuer = format!("https://{at}.example.com");
+        drop(lock(&issuers.key_sets).get(thief, &issuer, None));
+    }
+
+    let kept = lock(&issuers.key_sets).kept.len();
+    assert_eq!(kept, 1 + ISSUERS_OF_ORG_MAX);
+    assert!(verify(&issuers, &signer.token(&claims())).await.is_ok());
+    assert_eq!(provider.fetches(), 1, "its keys were kept");
 }

@@ -77,6 +77,11 @@ impl<'a> Unverified<'a> {
         text(&self.claims, "iss")
     }
 
+    /// To whom it says it is made out.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        strings(self.claims.get("aud"))
+    }
+
     /// Its algorithm, which must be one of `allowed`.
     pub fn algorithm_among(&self, allowed: &[String]) -> Result<Algorithm, Rejected> {
         let listed = allowed.contains(&self.head.alg);

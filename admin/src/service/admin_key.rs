@@ -8,7 +8,7 @@ use policies::{
     authority::INSTALLATION,
     document::{AdminKey, Document, Kind, Mistake, Object, Owner, ServiceAccount},
     ids::Revision,
-    key::admin_key_text,
+    key::{self, admin_key_text},
     role::Role,
     tenant,
 };
@@ -89,8 +89,11 @@ pub async fn make(store: &dyn Store, owner: For<'_>, name: &str) -> Result<Secre
         return Err(NoKey::Taken(name.to_owned()));
     }
     let (secret, sha256) = secret_of(admin_key_text)?;
+    let tail = key::tail(&secret);
     let secret = Secret::new(secret);
-    let key = json!({ "org": org_name, "name": name, "owner": owner, "sha256": sha256 });
+    let key = json!({
+        "org": org_name, "name": name, "owner": owner, "sha256": sha256, "tail": tail,
+    });
     let key: AdminKey = serde_json::from_value(key)?;
     after.push(Object { id: entropy::id()?, document: Document::AdminKey(key) });
     tenant::compile(&after, from).map_err(|mistakes| match mistakes.into_iter().next() {

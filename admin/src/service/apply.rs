@@ -1,5 +1,6 @@
 //! From settings files to changed orgs: read, compare, show, commit. All of it or nothing.
 
+mod body;
 mod diff;
 mod issue;
 mod json;
@@ -7,6 +8,7 @@ mod judge;
 mod merge;
 mod mistake;
 mod read;
+mod sealed;
 mod shape;
 mod source;
 #[cfg(test)]
@@ -19,10 +21,15 @@ pub use self::{
     issue::{Issued, fingerprint, fingerprint_of, secret_of},
     mistake::{Located, Place},
     read::{Documents, read},
+    sealed::{Credentials, Unset},
     source::{DOCUMENTS_MAX, FILE_BYTES_MAX, File},
 };
 
-pub(crate) use self::merge::{rename, set_org};
+pub(crate) use self::{
+    body::{Misfit, fitted},
+    merge::{rename, set_org},
+    sealed::quoted,
+};
 
 use self::{diff::Difference, merge::Merged};
 use crate::service::{edit, orgs};
@@ -80,12 +87,17 @@ pub async fn plan(
     directory: &(impl Directory + ?Sized),
     documents: Documents,
     absent: Absent,
+    credentials: Credentials,
 ) -> Result<Plan, Failure> {
     let stored = orgs::all(directory).await?;
     let Documents { placed, broken, mut mistakes } = documents;
     let merged = merge::merge(&stored, &placed, absent, &mut mistakes)?;
     for org in &merged {
         mistakes.extend(judge::judge(org, &placed, &broken));
+        match credentials {
+            Credentials::Kept => mistakes.extend(sealed::guard(org, &placed)),
+            Credentials::Replaced => {}
+        }
     }
     if !mistakes.is_empty() {
         mistakes.sort();
@@ -109,6 +121,11 @@ impl Plan {
 
     pub fn counts(&self) -> Counts {
         self.orgs.iter().map(|org| org.difference.counts()).sum()
+    }
+
+    /// Credentials that are still to be stored when the change is made.
+    pub fn unset(&self) -> Vec<Unset> {
+        self.orgs.iter().flat_map(|org| sealed::unset(&org.merged)).collect()
     }
 
     /// Keys whose secret the commit will make.

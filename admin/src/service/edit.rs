@@ -17,8 +17,8 @@ use crate::{
     services::{Known, Services},
 };
 use policies::{
-    document::Mistake,
-    ids::{OrgId, Revision, UserId},
+    document::{Kind, Mistake},
+    ids::{AdminKeyId, OrgId, Revision, ServiceAccountId, UserId},
     rights::Rights,
     tenant,
 };
@@ -27,6 +27,9 @@ use store::{Change, Committed, audit::Act};
 
 /// Times that a change is made anew because somebody else was quicker.
 const TRIES_MAX: usize = 5;
+/// Bytes of one object as JSON, and of one that has long lists.
+const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+const LISTS_BYTES_MAX: usize = 2 << 20;
 
 /// Who changes an org's settings.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub struct Editor {
     pub rights: Option<Rights>,
     /// The editor as a user, if it is one.
     pub user: Option<UserId>,
+    /// The editor as a service account, if it is one.
+    pub machine: Option<ServiceAccountId>,
+    /// The admin key that the editor came with.
+    pub key: Option<AdminKeyId>,
     /// What every audit row of the change has in common.
     pub act: Act,
 }
@@ -47,6 +54,13 @@ pub struct Edited<T> {
     pub revision: Revision,
 }
 
+impl Editor {
+    /// The installation itself, on rules that were set before.
+    pub fn system(org: OrgId, act: Act) -> Self {
+        Self { org, rights: None, user: None, machine: None, key: None, act }
+    }
+}
+
 impl Context {
     /// The asker as an editor of the org that is asked about.
     pub fn editor(&self) -> Result<Editor, Failure> {
@@ -55,6 +69,8 @@ impl Context {
             org: who.org,
             rights: Some(who.rights.clone()),
             user: who.user(),
+            machine: who.machine(),
+            key: who.key(),
             act: self.act(""),
         })
     }
@@ -101,6 +117,7 @@ fn judged(editor: &Editor, known: &Known, draft: Draft) -> Result<Option<Change>
         return Ok(None);
     }
     authorise::unlocked(&differences)?;
+    differences.iter().try_for_each(fits)?;
     if let Some(rights) = &editor.rights {
         authorise::each(editor, rights, before, &after, &differences)?;
         authorise::no_more_than(rights, known, &after)?;
@@ -116,6 +133,19 @@ fn judged(editor: &Editor, known: &Known, draft: Draft) -> Result<Option<Change>
         differences.iter().filter(|it| it.after.is_some()).map(|it| it.id).collect();
     let put = after.into_iter().filter(|object| changed.contains(&object.id)).collect();
     Ok(Some(Change { org: editor.org, from: known.settings.revision, put, remove, acts }))
+}
+
+/// Settings are read whole by every gateway, and a change is kept in the audit log for ever.
+fn fits(difference: &record::Difference<'_>) -> Result<(), Failure> {
+    let Some(document) = difference.after else { return Ok(()) };
+    let long = [Kind::Group, Kind::Policy, Kind::Project].contains(&document.kind());
+    let most = if long { LISTS_BYTES_MAX } else { DOCUMENT_BYTES_MAX };
+    let size = serde_json::to_vec(document).map_or(usize::MAX, |text| text.len());
+    if size <= most {
+        return Ok(());
+    }
+    let message = format!("the whole object may have {most} bytes as JSON; it has {size}");
+    Err(Failure::invalid("", &message))
 }
 
 /// Mistakes of what was changed are the asker's; those of others say who still needs what was taken
@@ -135,7 +165,14 @@ fn mistaken(mistakes: &[Mistake], differences: &[record::Difference<'_>]) -> Fai
     if !invalid.is_empty() {
         return Failure::Invalid(invalid);
     }
-    let by =
-        mistakes.iter().take(10).map(|it| format!("{} `{}`: {}", it.kind, it.name, it.message));
-    Failure::InUse { by: by.collect() }
+    Failure::InUse { by: mistakes.iter().take(10).map(needs).collect() }
+}
+
+/// Who refers to what was taken away, and where: that it is gone is no news to whoever took it.
+fn needs(mistake: &Mistake) -> String {
+    let Mistake { kind, name, field, message } = mistake;
+    match message.starts_with("there is no ") {
+        true => format!("{kind} `{name}` in `{field}`"),
+        false => format!("{kind} `{name}`: {field}: {message}"),
+    }
 }

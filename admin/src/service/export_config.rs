@@ -1,7 +1,8 @@
 //! Writes stored settings as the file that `apply` reads back without a change.
 
-use crate::service::{orgs, schema};
-use policies::document::{API_VERSION, Document, Kind};
+use crate::service::{apply, orgs, schema, secrets::Holder};
+use policies::authority::INSTALLATION;
+use policies::document::{API_VERSION, Decided, Document, Kind, SecretRef};
 use serde_json::Value;
 use std::fmt::{self, Write};
 use store::Settings;
@@ -16,7 +17,7 @@ pub enum Ids {
 }
 
 /// The documents of one org as YAML, in the order in which they refer to each other. Defaults,
-/// secrets and hashes of keys are left out.
+/// secrets and hashes of keys are left out; what else is left out is told in comments.
 pub fn export_config(settings: &Settings, ids: Ids) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -27,17 +28,18 @@ pub fn export_config(settings: &Settings, ids: Ids) -> String {
 fn write_org(text: &mut String, settings: &Settings, ids: Ids) -> fmt::Result {
     let name = orgs::name(settings);
     writeln!(text, "# Settings of the org {} at revision {}.", quoted(name), settings.revision)?;
+    if settings.org == INSTALLATION {
+        writeln!(
+            text,
+            "# It is the installation itself: whoever is an operator here runs all orgs."
+        )?;
+    }
+    write_left_out(text, settings)?;
     for kind in Kind::ALL.iter().filter(|kind| kind.is_declared()) {
         let objects = settings.objects.iter().filter(|object| object.document.kind() == *kind);
         for object in objects {
             writeln!(text, "---")?;
-            if matches!(kind, Kind::Key | Kind::AdminKey) {
-                writeln!(
-                    text,
-                    "# Its secret is not here: applied to another store, it gets a new"
-                )?;
-                writeln!(text, "# secret, which is shown once.")?;
-            }
+            write_note(text, name, &object.document)?;
             let mut document = object.document.clone();
             let id = kind.id_text(object.id);
             document.set_id((ids == Ids::Pinned).then_some(id));
@@ -46,6 +48,84 @@ fn write_org(text: &mut String, settings: &Settings, ids: Ids) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What belongs to the org and is no part of files.
+fn write_left_out(text: &mut String, settings: &Settings) -> fmt::Result {
+    let documents = settings.objects.iter().map(|object| &object.document);
+    let pending = documents.clone().filter_map(|document| {
+        let Document::Invite(invite) = document else { return None };
+        invite.accepted.is_none().then(|| quoted(&invite.email))
+    });
+    let pending: Vec<String> = pending.collect();
+    if !pending.is_empty() {
+        writeln!(
+            text,
+            "# Left out: {} invites that were not accepted, whose links only this store knows;",
+            pending.len()
+        )?;
+        writeln!(text, "# in another store, invite again: {}", pending.join(", "))?;
+    }
+    let asked = documents.filter(
+        |document| matches!(document, Document::LimitRequest(it) if it.state == Decided::Pending),
+    );
+    match asked.count() {
+        0 => Ok(()),
+        asked => writeln!(text, "# Left out: {asked} requests for more that are not decided."),
+    }
+}
+
+/// What another store will not know of this object.
+fn write_note(text: &mut String, org: &str, document: &Document) -> fmt::Result {
+    match document {
+        Document::Key(_) | Document::AdminKey(_) => {
+            writeln!(text, "# Its secret is not here: applied to another store, it gets a new")?;
+            writeln!(text, "# secret, which is shown once.")
+        }
+        Document::User(user) if user.password.is_some() => {
+            writeln!(
+                text,
+                "# The password is not here. In another store, this makes a link to set one:"
+            )?;
+            let (org, user) = (apply::quoted(&one_line(org)), apply::quoted(&one_line(&user.name)));
+            writeln!(text, "# penstock setup-link --org {org} --user {user}")
+        }
+        Document::Provider(_) | Document::IdentityProvider(_) if is_sealed(document) => {
+            writeln!(text, "# Its secret is not here: another store gets it by")?;
+            writeln!(text, "# `penstock secrets set-credential`.")
+        }
+        Document::Org(_)
+        | Document::Role(_)
+        | Document::IdentityProvider(_)
+        | Document::Unit(_)
+        | Document::Project(_)
+        | Document::User(_)
+        | Document::Group(_)
+        | Document::ServiceAccount(_)
+        | Document::WorkloadIdentity(_)
+        | Document::Invite(_)
+        | Document::LimitRequest(_)
+        | Document::Provider(_)
+        | Document::Deployment(_)
+        | Document::Tier(_)
+        | Document::Model(_)
+        | Document::Price(_)
+        | Document::Limit(_)
+        | Document::Budget(_)
+        | Document::Policy(_) => Ok(()),
+    }
+}
+
+fn is_sealed(document: &Document) -> bool {
+    let held = Holder::ALL.into_iter().filter_map(|holder| holder.held(document));
+    held.into_iter().any(|secret| matches!(secret, SecretRef::Sealed(_) | SecretRef::Stored(_)))
+}
+
+/// A name may hold anything; a comment ends with its line.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .filter(|it| !it.is_control() && !matches!(it, '\u{2028}' | '\u{2029}' | '\u{85}'))
+        .collect()
 }
 
 fn write_document(text: &mut String, document: &Document) -> fmt::Result {

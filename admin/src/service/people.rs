@@ -11,6 +11,7 @@ use crate::{
 use policies::{
     document::{
         Document, Group, Identity, IdentityProvider, Invite, Kind, NAME_CHARS_MAX, Object, User,
+        is_id,
     },
     ids::{OrgId, UserId},
     time::Timestamp,
@@ -36,6 +37,8 @@ pub enum Refused {
     Inactive,
     /// No user, no invite, and the provider makes no users.
     Unknown,
+    /// There is an invite for the address, and the provider's word is not enough to take it up.
+    InviteUntrusted,
     /// A user has the address, and the provider's word is not enough to be that user.
     AddressTaken,
     /// Several users have the address.
@@ -50,6 +53,9 @@ impl fmt::Display for Refused {
             Self::NoSubject => "the token names nobody",
             Self::Inactive => "the user is inactive",
             Self::Unknown => "there is no such user, and the provider makes none",
+            Self::InviteUntrusted => {
+                "the address is invited, and the provider's word for it is not trusted"
+            }
             Self::AddressTaken => "a user has this address, and the provider may not join them",
             Self::Ambiguous => "several users have this address",
             Self::Locked => "the user belongs to a file that does not name this identity",
@@ -89,7 +95,7 @@ pub async fn recognised(
 ) -> Result<Result<UserId, Refused>, Failure> {
     let Some(told) = Told::read(provider, claims) else { return Ok(Err(Refused::NoSubject)) };
     let act = Act { action: String::new(), via: "login".to_owned(), ..act };
-    let editor = Editor { org: *org, rights: None, user: None, act };
+    let editor = Editor::system(*org, act);
     let now = clock::now();
     let edited = edit(services, &editor, |draft| {
         let way = match way(draft.objects(), provider, &told, now) {
@@ -98,7 +104,7 @@ pub async fn recognised(
         };
         let id = go(draft, way, provider, &told, now)?;
         if provider.sync_groups {
-            sync_groups(draft, &id, &told)?;
+            sync_groups(draft, &id, provider, &told)?;
         }
         Ok(Ok(UserId::from_bytes(id)))
     });
@@ -189,8 +195,11 @@ fn way(
             .filter(|it| is_valid_invite(&it.document, email, now))
             .map(|it| it.id)
             .collect();
-        if !invites.is_empty() {
-            return Ok(Way::Invited(invites));
+        // Whoever is taken at an address that is another's would be them.
+        match (invites.is_empty(), provider.trust_email) {
+            (false, true) => return Ok(Way::Invited(invites)),
+            (false, false) if !provider.create_users => return Err(Refused::InviteUntrusted),
+            (false, false) | (true, _) => {}
         }
     }
     if provider.create_users { Ok(Way::New) } else { Err(Refused::Unknown) }
@@ -300,7 +309,7 @@ fn add(
 
 /// `wanted`, or with a number behind it if somebody has that name.
 fn free_name(draft: &Draft, wanted: &str) -> Result<String, Failure> {
-    let is_free = |name: &String| draft.by_name(Kind::User, name).is_none();
+    let is_free = |name: &String| draft.by_name(Kind::User, name).is_none() && !is_id(name);
     let plain = printable(wanted, NAME_CHARS_MAX);
     let short = printable(wanted, NAME_CHARS_MAX - 5);
     let numbered = (2..=NAMESAKES_MAX).map(|number| format!("{short} {number}"));
@@ -308,12 +317,26 @@ fn free_name(draft: &Draft, wanted: &str) -> Result<String, Failure> {
     names.find(is_free).ok_or_else(|| Failure::Taken { what: "every such name".to_owned() })
 }
 
-/// Brings the groups that stand for a value of the claim to what the token says; no others, and
-/// none that a file owns.
-fn sync_groups(draft: &mut Draft, id: &[u8; 16], told: &Told<'_>) -> Result<(), Failure> {
+/// Brings the groups that stand for a value of the provider's claim to what the token says; no
+/// others, and none that a file owns.
+fn sync_groups(
+    draft: &mut Draft,
+    id: &[u8; 16],
+    provider: &IdentityProvider,
+    told: &Told<'_>,
+) -> Result<(), Failure> {
     let user = draft.name(Kind::User, id)?;
+    let fillers = draft
+        .objects()
+        .iter()
+        .filter(|it| matches!(&it.document, Document::IdentityProvider(it) if it.fills_groups()));
+    let alone = fillers.count() <= 1;
     let differs = |group: &Group| {
         let claim = group.claim.as_deref()?;
+        let is_theirs = group.claim_provider.as_ref().map_or(alone, |it| *it == provider.name);
+        if !is_theirs {
+            return None;
+        }
         let wanted = told.groups.contains(claim);
         (!group.locked && wanted != group.members.contains(&user)).then_some(wanted)
     };

@@ -48,7 +48,7 @@ pub enum Kept {
     /// Only its file may say where its credential is.
     #[error(
         "{kind} `{named}` is locked by its file, which says nothing of a sealed credential: write \
-         `{{ stored: true }}` there once one is stored, or unlock it"
+         `{{ stored: true }}` there and apply it, or unlock it"
     )]
     Locked { kind: Kind, named: String },
     #[error("the value {0}")]
@@ -78,16 +78,22 @@ pub async fn set_credential(
     let act = Act { action: holder.action().to_owned(), ..act };
     for _ in 0..TRIES_MAX {
         let settings = registry.settings(&org).await?.ok_or_else(missing)?;
+        // By its name only if that is no id.
+        let id = kind.parse_id(named);
         let is_meant = |object: &&Object| {
-            let id = kind.id_text(object.id);
-            object.document.kind() == kind && (object.document.name() == named || id == named)
+            object.document.kind() == kind
+                && match &id {
+                    Ok(id) => object.id == *id,
+                    Err(_) => object.document.name() == named,
+                }
         };
         let object = settings.objects.iter().find(is_meant).ok_or_else(missing)?;
         let mut changed = object.clone();
         let slot = holder.slot(&mut changed.document).ok_or_else(missing)?;
-        let was_sealed = matches!(slot, Some(SecretRef::Sealed(_)));
+        // Its file says that the value is stored, whether one is yet or not.
+        let in_store = matches!(slot, Some(SecretRef::Sealed(_) | SecretRef::Stored(_)));
         *slot = Some(sealed.clone());
-        if object.document.locked() && !was_sealed {
+        if object.document.locked() && !in_store {
             return Err(Kept::Locked { kind, named: named.to_owned() });
         }
         let acts =
@@ -131,6 +137,8 @@ pub async fn seal(
 // === impl Holder ===
 
 impl Holder {
+    pub const ALL: [Self; 2] = [Self::Provider, Self::IdentityProvider];
+
     pub const fn kind(self) -> Kind {
         match self {
             Self::Provider => Kind::Provider,
@@ -151,6 +159,37 @@ impl Holder {
         match self {
             Self::Provider => "provider.credential_replaced",
             Self::IdentityProvider => "identity_provider.secret_replaced",
+        }
+    }
+
+    /// The field of its documents.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Provider => "credential",
+            Self::IdentityProvider => "client_secret",
+        }
+    }
+
+    /// What whoever seals a value has to know about files.
+    pub const fn in_files(self) -> &'static str {
+        match self {
+            Self::Provider => {
+                "in files of settings, write `credential: { stored: true }` for it: a file that \
+                 would drop it is refused, unless it is applied with `--replace-credentials`"
+            }
+            Self::IdentityProvider => {
+                "in files of settings, write `client_secret: { stored: true }` for it: a file that \
+                 would drop it is refused, unless it is applied with `--replace-credentials`"
+            }
+        }
+    }
+
+    /// What a document of its kind has.
+    pub const fn held(self, document: &Document) -> Option<&SecretRef> {
+        match (self, document) {
+            (Self::Provider, Document::Provider(it)) => it.credential.as_ref(),
+            (Self::IdentityProvider, Document::IdentityProvider(it)) => it.client_secret.as_ref(),
+            (Self::Provider | Self::IdentityProvider, _) => None,
         }
     }
 

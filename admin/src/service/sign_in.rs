@@ -1,11 +1,16 @@
 //! How people sign in to the console: what every way of it shares.
 
+pub mod begun;
+pub mod failures;
 pub mod password;
 pub mod public_url;
 pub mod session;
 pub mod throttle;
 
-use self::{password::Passwords, public_url::PublicUrl, throttle::Throttle};
+use self::{
+    begun::Begun, failures::Failures, password::Passwords, public_url::PublicUrl,
+    throttle::Throttle,
+};
 use crate::{context::Context, failure::Failure};
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -38,6 +43,10 @@ pub struct SignIn {
     pub keeper: Option<Arc<Keeper>>,
     pub passwords: Passwords,
     pub throttle: Throttle,
+    /// Sign-ins that wait for an identity provider.
+    pub begun: Begun,
+    /// Keys and tokens that were none.
+    pub failures: Failures,
 }
 
 impl Default for SignIn {
@@ -49,6 +58,8 @@ impl Default for SignIn {
             keeper: None,
             passwords: Passwords::default(),
             throttle: Throttle::default(),
+            begun: Begun::default(),
+            failures: Failures::default(),
         }
     }
 }
@@ -92,5 +103,13 @@ pub(crate) async fn failed(
     row.outcome = Outcome::Refused;
     row.reason = Some(reason.to_owned());
     context.services.store.append(org, vec![row]).await?;
-    Ok(Failure::Unauthenticated)
+    Ok(not_let_in())
+}
+
+/// What everybody is told who cannot sign in.
+pub(crate) fn not_let_in() -> Failure {
+    Failure::NotLetIn {
+        detail: "the organization, the address or the password is wrong, or this way in is closed \
+                 to you; the audit log tells administrators which",
+    }
 }

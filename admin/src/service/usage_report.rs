@@ -11,7 +11,7 @@ use policies::{
     money::NanoUsd,
     time::{Period, Span, Timestamp},
 };
-use store::{By, Fault, Ledger, Settings, UsageLog, UsageSum};
+use store::{Balances, By, Fault, Settings, UsageLog, UsageSum};
 
 /// Reads of the sums until rows and total agree; usage may arrive between two reads.
 const READS_MAX: usize = 3;
@@ -130,7 +130,7 @@ pub async fn usage_report<S>(
     by: &[By],
 ) -> Result<Report, Fault>
 where
-    S: UsageLog + Ledger + ?Sized,
+    S: UsageLog + Balances + ?Sized,
 {
     let mut report = read(store, settings, span, by).await?;
     for _repeat in 1..READS_MAX {
@@ -144,7 +144,7 @@ where
 
 async fn read<S>(store: &S, settings: &Settings, span: Span, by: &[By]) -> Result<Report, Fault>
 where
-    S: UsageLog + Ledger + ?Sized,
+    S: UsageLog + Balances + ?Sized,
 {
     let sums = store.sums(&settings.org, span, by).await?;
     let whole = store.sums(&settings.org, span, &[]).await?.into_iter().next().unwrap_or_default();
@@ -188,7 +188,7 @@ fn row(sum: &UsageSum) -> Row {
 /// What the ledger has of an org-wide budget in exactly this month, if there is such a budget.
 /// Its `settled` is bounded by what was set aside; what was billed above that is its `overrun`.
 async fn ledger_sum(
-    store: &(impl Ledger + ?Sized),
+    store: &(impl Balances + ?Sized),
     settings: &Settings,
     span: Span,
 ) -> Result<Option<Check>, Fault> {

@@ -140,13 +140,13 @@ async fn an_org_reaches_neither_the_machine_nor_its_networks_and_sends_no_secret
         (json!({ "credential": { "env": "PENSTOCK_MASTER_KEY" } }), "credential"),
         (json!({ "credential": { "file": "/etc/shadow" } }), "credential"),
         (json!({ "credential": { "sealed": "AAAA" } }), "credential"),
-        (json!({ "credential": { "stored": true } }), "credential"),
+        (json!({ "credential": { "stored": false } }), "credential"),
         (json!({ "base_url": "http://127.0.0.1:8081" }), "base_url"),
         (json!({ "base_url": "http://10.1.2.3/v1", "public_only": false }), "base_url"),
     ] {
         let told = town.ask(owner, "POST", path, body(more.clone())).await;
         assert_eq!(told.status, 422, "{more}: {told:?}");
-        assert_eq!(told.json()["errors"][0]["field"], field, "{told:?}");
+        assert_eq!(told.json()["errors"][0]["field"], format!("/{field}"), "{told:?}");
     }
     let made = town.ask(owner, "POST", path, body(json!({}))).await;
     assert_eq!(made.json()["public_only"], true, "{made:?}");
@@ -162,7 +162,9 @@ async fn an_org_reaches_neither_the_machine_nor_its_networks_and_sends_no_secret
     let inward = json!({ "base_url": "http://10.0.0.1", "public_only": false });
     let by_operator = town.ask_with(operator, "PATCH", &one, Some(inward), &acme).await;
 
-    assert_eq!(sealed.status, 204, "{sealed:?}");
+    assert_eq!(sealed.status, 200, "{sealed:?}");
+    let in_files = sealed.json()["in_files"].as_str().unwrap().to_owned();
+    assert!(in_files.contains("`credential: { stored: true }`"), "{in_files}");
     assert_eq!(read.json()["credential"], json!({ "stored": true }));
     assert!(!read.body.contains("canary"));
     assert_eq!((stolen.status, honest.status, by_operator.status), (422, 200, 200), "{stolen:?}");
@@ -273,7 +275,8 @@ async fn bad_input_changes_nothing_and_is_told_by_field() {
         assert_eq!(told.status, status, "{path} {body}: {told:?}");
         let json = told.json();
         let mut fields = json["errors"].as_array().into_iter().flatten().map(|it| &it["field"]);
-        assert!(field.is_empty() || fields.any(|it| it == field), "{path}: {told:?}");
+        let field = format!("/{field}");
+        assert!(field == "/" || fields.any(|it| *it == field), "{path}: {told:?}");
     }
     assert_eq!(town.revisions().await, before);
     let used = town.ask(admin, "GET", "/admin/v1/units", None).await.json();
@@ -303,7 +306,7 @@ async fn whoever_is_bound_asks_for_more_and_whoever_may_decides() {
     let by_asker = town.ask(&keys["developer"], "POST", &format!("{one}/approve"), None).await;
     let others = town.ask(&keys["viewer"], "GET", path, None).await;
     let all = town.ask(&keys["billing"], "GET", path, None).await;
-    let because = Some(json!({ "because": "agreed with finance" }));
+    let because = Some(json!({ "reason": "agreed with finance" }));
     let approved = town.ask(&keys["billing"], "POST", &format!("{one}/approve"), because).await;
     let again = town.ask(&keys["billing"], "POST", &format!("{one}/deny"), None).await;
     let budgets =
@@ -315,6 +318,10 @@ async fn whoever_is_bound_asks_for_more_and_whoever_may_decides() {
     assert_eq!(all.json()["data"].as_array().unwrap().len(), 2);
     assert_eq!((approved.status, again.status), (200, 422), "{approved:?}");
     assert_eq!(approved.json()["state"], "approved");
+    let decider = &approved.json()["decided_by"];
+    assert!(decider["id"].as_str().unwrap().starts_with("user_"), "{decider}");
+    assert_eq!(decider["name"], "acme-billing");
+    assert_eq!(approved.json()["decided_reason"], "agreed with finance");
     assert_eq!(budgets.json()["data"][0]["limit"], "250");
 }
 

@@ -8,6 +8,7 @@ use policies::{
     role::{Level, Role},
     route::Method,
 };
+use serde_json::json;
 use std::collections::HashMap;
 
 /// Where the sample of a kind stands.
@@ -153,6 +154,42 @@ async fn no_list_tells_of_another_org() {
         assert!(!told.body.contains("globex"), "{path}: {}", told.body);
         assert!(!told.body.contains(&town.globex.org.to_string()), "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_who_names_no_org_changes_none_and_is_told_which_there_are() {
+    let town = Town::new().await;
+    let (before, user) = (town.revisions().await, json!({ "name": "lost" }));
+    let body = || Some(user.clone());
+    let own = [("x-penstock-org", "penstock")];
+
+    let read = town.ask(&town.operator, "GET", "/admin/v1/users", None).await;
+    let changed = town.ask(&town.operator, "POST", "/admin/v1/users", body()).await;
+    let listed = town.ask(&town.operator, "GET", "/v1/organization/users", None).await;
+    let me = town.ask(&town.operator, "GET", "/admin/v1/me", None).await;
+    let orgs = town.ask(&town.operator, "GET", "/admin/v1/orgs", None).await;
+
+    assert_eq!([read.status, changed.status, listed.status], [400; 3], "{changed:?}");
+    assert_eq!((me.status, orgs.status), (200, 200));
+    assert_eq!(changed.json()["code"], "org_required");
+    for word in ["x-penstock-org", "acme", "globex", "penstock"] {
+        assert!(changed.json()["detail"].as_str().unwrap().contains(word), "{changed:?}");
+    }
+    assert_eq!(town.revisions().await, before);
+    let named = town.ask_with(&town.operator, "POST", "/admin/v1/users", body(), &own).await;
+    assert_eq!(named.status, 201, "{named:?}");
+}
+
+#[tokio::test]
+async fn a_filter_that_is_misspelt_is_a_mistake_and_not_passed_over() {
+    let town = Town::new().await;
+    let owner = &town.acme.keys["owner"];
+
+    let told = town.ask(owner, "GET", "/admin/v1/keys?projekt=search", None).await;
+
+    assert_eq!(told.status, 400, "{told:?}");
+    assert_eq!(told.json()["errors"][0]["field"], "projekt");
+    assert!(told.body.contains("project"), "{told:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{
     api::{objects::shape::document, openapi::EXAMPLES},
     gate,
-    probe::{Probe, Readiness, Tried},
+    probe::{Probe, Readiness, Sharing, Trial, Tried},
     service::{apply::secret_of, sign_in::SignIn},
     services::Services,
 };
@@ -28,11 +28,17 @@ pub(crate) struct Ready;
 #[async_trait::async_trait]
 impl Probe for Ready {
     fn readiness(&self) -> Readiness {
-        Readiness { store: true, journal: true, snapshot: true, draining: false }
+        Readiness {
+            store: true,
+            journal: true,
+            snapshot: true,
+            draining: false,
+            limits: Sharing::Process,
+        }
     }
 
-    async fn try_provider(&self, _: &OrgId, _: &ProviderId) -> Tried {
-        Tried::Works
+    async fn try_provider(&self, _: &OrgId, _: &ProviderId) -> Trial {
+        Trial { tried: Tried::Reachable, status: Some(200), latency_millis: 7 }
     }
 }
 
@@ -193,6 +199,19 @@ impl Town {
         let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
         let body = axum::body::to_bytes(answer.into_body(), 1 << 22).await.unwrap();
         Told { status, body: String::from_utf8(body.to_vec()).unwrap(), etag }
+    }
+
+    /// As if a file owned this user of acme.
+    pub(crate) async fn lock(&self, user: &str) {
+        let settings = self.store.settings(&self.acme.org).await.unwrap().unwrap();
+        let named = |it: &&Object| it.document.kind() == Kind::User && it.document.name() == user;
+        let mut object = settings.objects.iter().find(named).unwrap().clone();
+        if let Document::User(user) = &mut object.document {
+            user.locked = true;
+        }
+        let (org, from, put) = (self.acme.org, settings.revision, vec![object]);
+        let change = Change { org, from, put, remove: Vec::new(), acts: Vec::new() };
+        self.store.commit(vec![change]).await.unwrap();
     }
 
     pub(crate) async fn revisions(&self) -> Vec<(OrgId, Revision)> {

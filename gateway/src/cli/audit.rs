@@ -4,7 +4,7 @@ use crate::sinks::SIGNING_PURPOSE;
 use admin::service::{
     audit::{
         export::{self, Broken},
-        verify::{Failed, verify},
+        verify::{Checked, Failed, verify},
     },
     orgs,
 };
@@ -63,11 +63,15 @@ pub struct ExportArgs {
 Examples:
   penstock verify-audit acme.ndjson --checkpoints audit-checkpoints.ndjson
   penstock verify-audit acme.ndjson --checkpoints kept.ndjson --public-key 3b6a27bc..
+  penstock verify-audit acme.ndjson --checkpoints kept.ndjson --require-checkpoint
 
 Take the checkpoints first and the export after: a checkpoint that is newer than the export counts
 rows that are not in the file.
 
-Exit status: 0 all is in order, 1 something is wrong, 2 it could not be checked.")]
+Without a checkpoint, rows that were cut off at the end are not missed: the exit status is 0 and the
+last line says so. With --require-checkpoint it is 2.
+
+Exit status: 0 all that was checked is in order, 1 something is wrong, 2 it could not be checked.")]
 pub struct VerifyArgs {
     /// An export of one org
     #[arg(value_name = "FILE")]
@@ -78,6 +82,9 @@ pub struct VerifyArgs {
     /// The key that must have signed them, in hexadecimal; may be given several times
     #[arg(long, value_name = "HEX")]
     pub public_key: Vec<String>,
+    /// Fail if there is no checkpoint of this log, because a cut tail cannot be found then
+    #[arg(long)]
+    pub require_checkpoint: bool,
 }
 
 /// Runs `penstock audit export`.
@@ -128,8 +135,7 @@ pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     match verify(&mut rows, outside, &args.public_key) {
         Ok(checked) => {
             print!("{checked}");
-            println!("in order");
-            Ok(ExitCode::SUCCESS)
+            Ok(conclude(&checked, args.require_checkpoint)?)
         }
         Err(Failed::Flawed { seq, flaw, checked }) => {
             print!("{checked}");
@@ -144,6 +150,20 @@ pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(MISTAKES))
         }
     }
+}
+
+/// What can be said of rows that follow each other as they should.
+fn conclude(checked: &Checked, require_checkpoint: bool) -> io::Result<ExitCode> {
+    if checked.newest.is_some() {
+        println!("in order");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("in order as far as the file goes; rows cut off at its end cannot be missed");
+    if require_checkpoint {
+        writeln!(io::stderr(), "there is no checkpoint of this log: pass --checkpoints FILE")?;
+        return Ok(ExitCode::from(MISTAKES));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 type Files = (BufReader<File>, Option<BufReader<File>>);

@@ -4,6 +4,7 @@ mod guide;
 mod tour;
 
 use super::{
+    holder::explained,
     serve::{end, until_told},
     start_log,
 };
@@ -13,7 +14,7 @@ use crate::{
     journal,
     simulate::Simulator,
 };
-use admin::service::apply::{self, Absent, File};
+use admin::service::apply::{self, Absent, Credentials, File};
 use anyhow::Context;
 use clap::Args;
 use std::{
@@ -115,7 +116,8 @@ async fn prepare(args: &DemoArgs) -> anyhow::Result<Config> {
     let inside = |name: &str| args.dir.join(name);
     // Before anything is changed: another demo may be running in this folder.
     if args.dir.exists() {
-        journal::File::check_free(&inside("journal.db"))?;
+        let free = journal::File::check_free(&inside("journal.db"));
+        free.map_err(|fault| explained(fault.into()))?;
     }
     if args.fresh {
         start_over(&args.dir).with_context(|| args.dir.display().to_string())?;
@@ -145,7 +147,8 @@ async fn free(mut wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 async fn settings(dir: &Path, store: &dyn Store, provider: &str) -> anyhow::Result<Keys> {
     let text = EXAMPLE.replace("${SIMULATED_URL}", provider);
     let file = File { name: "example.yaml".to_owned(), text };
-    let plan = apply::plan(store, apply::read(&[file]), Absent::Kept).await?;
+    let documents = apply::read(&[file]);
+    let plan = apply::plan(store, documents, Absent::Kept, Credentials::Kept).await?;
     let issued = plan.commit(store).await?;
     let path = dir.join("keys.ndjson");
     let mut keys = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;

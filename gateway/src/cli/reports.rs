@@ -203,14 +203,14 @@ fn report_span(stretch: &Stretch, settings: &Settings) -> Result<Span, calendar:
     calendar::span(stretch, &zone)
 }
 
-async fn org(
+pub(super) async fn org(
     store: &dyn Store,
     wanted: Option<&str>,
 ) -> anyhow::Result<Result<Settings, orgs::Unclear>> {
     Ok(orgs::pick(orgs::all(store).await?, wanted))
 }
 
-fn refuse(fault: impl fmt::Display) -> anyhow::Result<ExitCode> {
+pub(super) fn refuse(fault: impl fmt::Display) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{fault}")?;
     Ok(ExitCode::from(MISTAKES))
 }

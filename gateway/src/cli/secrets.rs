@@ -1,6 +1,6 @@
 //! `penstock secrets`: the master key, and credentials that are sealed with it.
 
-use super::EXIT_MISTAKE;
+use super::{EXIT_MISTAKE, existing_store};
 use crate::{assemble, config::Config};
 use admin::service::{
     orgs,
@@ -65,7 +65,7 @@ pub fn generate_master_key() -> anyhow::Result<ExitCode> {
 }
 
 pub async fn rewrap(config: &Config) -> anyhow::Result<ExitCode> {
-    let store = assemble::store(config).await?;
+    let store = existing_store(config).await?;
     let rewrapped = assemble::keeper(config, store).await?.rewrap().await?;
     writeln!(
         io::stdout(),
@@ -82,7 +82,7 @@ pub async fn set_credential(args: SetCredentialArgs, config: &Config) -> anyhow:
         (None, Some(named)) => (Holder::IdentityProvider, named),
         (Some(_), Some(_)) | (None, None) => bail!("name one provider"),
     };
-    let store = assemble::store(config).await?;
+    let store = existing_store(config).await?;
     let org = match orgs::pick(orgs::all(store.as_ref()).await?, args.org.as_deref()) {
         Ok(org) => org,
         Err(unclear) => return mistake(&unclear),
@@ -95,6 +95,7 @@ pub async fn set_credential(args: SetCredentialArgs, config: &Config) -> anyhow:
         Ok(revision) => {
             let name = orgs::name(&org);
             writeln!(io::stdout(), "sealed; org {name} is at revision {revision}")?;
+            writeln!(io::stdout(), "{}", holder.in_files())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(kept @ (Kept::NotFound { .. } | Kept::Locked { .. } | Kept::Unfit(_))) => {

@@ -1,16 +1,22 @@
 //! `penstock serve`: the gateway itself.
 
-use super::{ConfigArg, start_log};
+use super::{ConfigArg, holder::explained, start_log};
 use crate::{
     assemble::{self, Gateway},
     config::Config,
 };
-use admin::api::setup;
+use admin::{
+    api::setup,
+    service::{orgs, setup_link},
+};
 use anyhow::Context;
 use clap::Args;
 use std::{process::ExitCode, sync::Arc};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Orgs that a start tells of whose owners cannot sign in, at most.
+const SHUT_OUT_TOLD_MAX: usize = 5;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -24,7 +30,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // Before anybody learns that it runs: whoever starts it may end it at once.
     let word = Word::listen()?;
     let store = assemble::store(&config).await?;
-    let gateway = assemble::start(&config, Arc::clone(&store)).await?;
+    let gateway = assemble::start(&config, Arc::clone(&store)).await.map_err(explained)?;
     println!("client listener on http://{}", gateway.client);
     println!("admin listener on http://{}", gateway.admin);
     show_setup_link(&config, &gateway, store.as_ref()).await?;
@@ -41,9 +47,22 @@ async fn show_setup_link(
     let url = config.admin.public_url(gateway.admin).map_err(anyhow::Error::msg)?;
     match setup::link(store, &url).await {
         Ok(Some(link)) => println!("set up within 24 hours, once: {link}"),
-        Ok(None) => {}
+        Ok(None) => tell_shut_out(store).await?,
         // Its cause is in the log. Requests are served all the same.
         Err(_) => eprintln!("penstock: no setup link could be made; start again for one"),
+    }
+    Ok(())
+}
+
+/// Why there is no link, where somebody owns an org and cannot sign in.
+async fn tell_shut_out(store: &dyn Store) -> anyhow::Result<()> {
+    let all = orgs::all(store).await?;
+    let shut_out: Vec<_> = all.iter().filter_map(setup_link::shut_out).collect();
+    for it in shut_out.iter().take(SHUT_OUT_TOLD_MAX) {
+        println!("{it}");
+    }
+    if let Some(more @ 1..) = shut_out.len().checked_sub(SHUT_OUT_TOLD_MAX) {
+        println!("and of {more} more orgs no owner can sign in");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `penstock apply` and `penstock export-config`: settings in, settings out.
 
 use admin::service::{
-    apply::{self, Absent, Failure, File, Issued, Plan},
+    apply::{self, Absent, Credentials, Failure, File, Issued, Plan},
     export_config::{self, Ids},
     orgs, schema,
 };
@@ -30,23 +30,26 @@ const STDIN: &str = "-";
 /// shown first. Objects are found by name; what a file does not mention stays as it is.
 ///
 /// On a terminal you are asked before the change is made; in scripts (when the input is not a
-/// terminal) it is made at once.
+/// terminal) nothing is changed without --yes.
+///
+/// A credential that is sealed in the store is kept where the file says `{ stored: true }`. A file
+/// that says something else of it, or nothing, is refused without --replace-credentials.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
   penstock apply -f settings.yaml --dry-run      show what would change
   penstock apply -f settings.yaml                show it, ask, and do it
   penstock apply -f orgs.yaml -f keys.yaml       several files are one change
-  penstock export-config | sed ... | penstock apply -f -
-  penstock apply -f settings.yaml --keys-out new-keys.ndjson
+  penstock export-config | sed ... | penstock apply -f - --yes
+  penstock apply -f settings.yaml --yes --keys-out new-keys.ndjson
   penstock apply --schema > penstock.schema.json
 
 Secrets of new keys are shown once, after the change, on standard output (or written to the file
 of --keys-out). They cannot be shown again: Penstock keeps only a hash of them.
 
-Exit status: 0 done, 1 failed, 2 mistakes in the file (each is told with its line),
-3 somebody else changed the settings at the same time. With 1, 2 and 3 nothing was changed, but
-for keys that could not be written: they are then shown on standard output.")]
+Exit status: 0 done, 1 failed, 2 mistakes in the file (each is told with its line) or --yes is
+missing, 3 somebody else changed the settings at the same time. With 1, 2 and 3 nothing was
+changed, but for keys that could not be written: they are then shown on standard output.")]
 pub struct ApplyArgs {
     /// A file of settings, or `-` for standard input; may be given several times
     #[arg(short = 'f', long = "file", value_name = "FILE", required_unless_present = "schema")]
@@ -57,11 +60,16 @@ pub struct ApplyArgs {
     /// Remove objects that the files do not mention, in the orgs that they name
     #[arg(long)]
     pub prune: bool,
-    /// Do not ask
+    /// Do not ask; without a terminal nothing is changed unless this is given
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Drop sealed credentials that the files do not keep; they cannot be read back
+    #[arg(long)]
+    pub replace_credentials: bool,
     /// Print the JSON schema of a document, for completion in an editor, and do nothing else
-    #[arg(long, conflicts_with_all = ["files", "dry_run", "prune", "yes", "keys_out"])]
+    #[arg(long, conflicts_with_all = [
+        "files", "dry_run", "prune", "yes", "replace_credentials", "keys_out",
+    ])]
     pub schema: bool,
     /// Write the secrets of new keys here, as NDJSON that only you can read; must not exist yet
     #[arg(long, value_name = "FILE")]
@@ -70,8 +78,9 @@ pub struct ApplyArgs {
 
 /// Print the stored settings as a file that `apply` reads
 ///
-/// Secrets and hashes of keys are left out, and so is everything that has its default. Applying
-/// the output to the same store changes nothing.
+/// Secrets, passwords and hashes of keys are left out, and so is everything that has its default.
+/// Applying the output to the same store changes nothing; applied to a fresh one, keys get new
+/// secrets, and credentials that were sealed are to be stored anew. Comments say what is left out.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -103,19 +112,34 @@ pub async fn apply(args: ApplyArgs, store: Arc<dyn Store>) -> anyhow::Result<Exi
     }
     let documents = apply::read(&read_files(&args.files)?);
     let absent = if args.prune { Absent::Pruned } else { Absent::Kept };
-    let plan = match apply::plan(store.as_ref(), documents, absent).await {
+    let credentials =
+        if args.replace_credentials { Credentials::Replaced } else { Credentials::Kept };
+    let plan = match apply::plan(store.as_ref(), documents, absent, credentials).await {
         Ok(plan) => plan,
         Err(failure) => return refuse(failure),
     };
     writeln!(io::stdout(), "{plan}")?;
+    for unset in plan.unset() {
+        writeln!(io::stderr(), "warning: {unset}")?;
+    }
     if plan.is_empty() || args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    if !args.yes && io::stdin().is_terminal() && !confirmed()? {
-        writeln!(io::stderr(), "nothing was changed")?;
-        return Ok(ExitCode::FAILURE);
+    match consent(args.yes)? {
+        Consent::Given => commit(plan, args.keys_out.as_deref(), store.as_ref()).await,
+        Consent::Refused => {
+            writeln!(io::stderr(), "nothing was changed")?;
+            Ok(ExitCode::FAILURE)
+        }
+        Consent::Unasked => {
+            writeln!(
+                io::stderr(),
+                "nothing was changed: there is no terminal to ask at; pass --yes to make the \
+                 change, or --dry-run to see it only"
+            )?;
+            Ok(ExitCode::from(MISTAKES))
+        }
     }
-    commit(plan, args.keys_out.as_deref(), store.as_ref()).await
 }
 
 /// Runs `penstock export-config`.
@@ -179,6 +203,24 @@ fn refuse(failure: Failure) -> anyhow::Result<ExitCode> {
         }
         failure @ (Failure::Store(_) | Failure::Dry(_)) => Err(failure.into()),
     }
+}
+
+/// Whether somebody wants the change that was shown.
+enum Consent {
+    Given,
+    Refused,
+    /// There was nobody to ask.
+    Unasked,
+}
+
+fn consent(yes: bool) -> anyhow::Result<Consent> {
+    if yes {
+        return Ok(Consent::Given);
+    }
+    if !io::stdin().is_terminal() {
+        return Ok(Consent::Unasked);
+    }
+    Ok(if confirmed()? { Consent::Given } else { Consent::Refused })
 }
 
 fn confirmed() -> anyhow::Result<bool> {

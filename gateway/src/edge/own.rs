@@ -43,7 +43,7 @@ async fn find(app: &App, scope: &Scope, values: &[&str]) -> Result<Option<OwnReq
     let last = attempts.iter().max_by_key(|record| (record.stamp.attempt, record.part));
     let verdict = decision.as_ref().map(|decision| decision.verdict);
     if !is_whole(verdict, last.map(|record| record.ending.outcome)) {
-        if !app.shipper.flush(PATIENCE).await {
+        if !app.shipper.flush(Some(&scope.live().tenant.org), PATIENCE).await {
             return Err(Refusal::Unavailable { retry_millis: RETRY_MILLIS });
         }
         (attempts, decision) = look(app, scope, &id).await?;

@@ -58,7 +58,9 @@ const SERVER: &str = "server_error";
 
 fn wording(refusal: &Refusal) -> Wording {
     match refusal {
-        Refusal::Unauthenticated => Wording::new(StatusCode::UNAUTHORIZED, INVALID),
+        Refusal::Unauthenticated | Refusal::AdminKey => {
+            Wording::new(StatusCode::UNAUTHORIZED, INVALID)
+        }
         Refusal::AmbiguousCredentials
         | Refusal::Malformed { .. }
         | Refusal::PolicyDenied { .. }
@@ -91,6 +93,8 @@ fn wording(refusal: &Refusal) -> Wording {
         Refusal::BudgetUnsettled { retry_millis, .. } | Refusal::Unavailable { retry_millis } => {
             Wording::new(StatusCode::SERVICE_UNAVAILABLE, SERVER).wait(*retry_millis)
         }
+        // Somebody has to set the credential first.
+        Refusal::NotSetUp { .. } => Wording::new(StatusCode::SERVICE_UNAVAILABLE, SERVER).useless(),
         Refusal::UpstreamFailed | Refusal::UpstreamTruncated => {
             Wording::new(StatusCode::BAD_GATEWAY, SERVER)
         }

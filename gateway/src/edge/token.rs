@@ -8,13 +8,13 @@ use self::form::Form;
 use super::{EdgeBody, json, problem};
 use crate::{
     app::App,
-    pipeline::identity::{clients, expected},
+    pipeline::identity::{Addressed, clients, expected, is_called},
     snapshot::Live,
 };
 use admin::{
     failure::Failure,
     identity::{
-        credential::{Credential, Via},
+        credential::{Basis, Credential, Via},
         token::Unverified,
     },
     service::people::signed_in,
@@ -23,6 +23,7 @@ use admin::{
 use http::{HeaderValue, Response, StatusCode, header};
 use policies::{
     authority::comes_from,
+    document::Identity,
     ids::{OrgId, RequestId, UserId},
     tenant::{Issuer, Workload},
     time::Timestamp,
@@ -50,6 +51,8 @@ const MINUTE_MILLIS: i64 = 60_000;
 pub(super) struct Asker {
     pub(super) address: IpAddr,
     pub(super) request: RequestId,
+    /// The org that a header names; the form may name it, too.
+    pub(super) org: Option<String>,
 }
 
 /// Why no credential was given, in the words of RFC 6749, section 5.2.
@@ -141,11 +144,19 @@ async fn credential(
     if form.one("actor_token")?.is_some() {
         return Err(Declined::Request("`actor_token` is not taken here".into()));
     }
-    let now = app.purse.now();
-    let meant = meant(app, asker.address, token, form.one("org")?, now).await;
-    let meant = match meant {
+    let (now, failures) = (app.purse.now(), &services.sign_in.failures);
+    // Before a signature is looked at.
+    if !failures.admits(asker.address, now) {
+        return Err(Declined::TooMany);
+    }
+    let org = form.one("org")?.or(asker.org.as_deref());
+    let meant = match meant(app, asker.address, token, org, now).await {
         // Whoever guesses is counted like at any other door.
-        Err(Declined::Token) if !app.doorman.failed(asker.address) => Err(Declined::TooMany),
+        Err(declined @ (Declined::Token | Declined::Several)) => {
+            failures.note(asker.address, now);
+            let patient = app.doorman.failed(asker.address);
+            Err(if patient { declined } else { Declined::TooMany })
+        }
         other => other,
     }?;
     let credential = match meant {
@@ -154,6 +165,7 @@ async fn credential(
             principal: Principal::ServiceAccount(rule.account),
             project: Some(rule.project),
             via: Via::Workload(rule.id),
+            basis: Basis::of_rule(&rule.settings),
             issued: now,
             expires: now.plus_millis(i64::from(rule.settings.minutes) * MINUTE_MILLIS),
         },
@@ -161,9 +173,13 @@ async fn credential(
             let (org, hours) = (live.tenant.org, live.tenant.credential_hours);
             let act = act(asker, Principal::User(UserId::from_bytes([0; 16])), "");
             let act = Act { actor: anonymous(), target: None, ..act };
+            let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+            let issuer = provider.settings.issuer.clone();
+            let basis = Basis::of_person(&issuer, subject);
+            let identity = Identity { issuer, subject: subject.to_owned() };
             let user = signed_in(services, &org, &provider.settings, &claims, act).await;
             let user = user.map_err(|failure| declined(&failure))?;
-            until_known(app, &org, user).await;
+            until_known(app, &org, (user, &identity)).await;
             // Not before whatever was changed for them just now.
             let now = app.purse.now();
             Credential {
@@ -171,6 +187,7 @@ async fn credential(
                 principal: Principal::User(user),
                 project: None,
                 via: Via::Provider(provider.id),
+                basis,
                 issued: now,
                 expires: now.plus_millis(i64::from(hours) * 60 * MINUTE_MILLIS),
             }
@@ -218,10 +235,16 @@ async fn meant(
     let unverified = Unverified::read(token).map_err(|_| Declined::Token)?;
     let issuer = unverified.claimed_issuer().ok_or(Declined::Token)?;
     let issuers = app.identities.issuers();
-    let (mut found, mut tries) = (Vec::new(), 0..TRIES_MAX);
+    // Where several orgs believe an issuer, each could claim the tokens that are meant for
+    // another: the token or the request says which.
+    let shared = 1 < world.knowing(issuer).count();
+    let mut found = Vec::new();
     for live in world.knowing(issuer) {
-        let tenant = &live.tenant;
-        let named = org.is_none_or(|org| is_called(live, org));
+        let (tenant, mut tries) = (&live.tenant, 0..TRIES_MAX);
+        let named = match org {
+            Some(org) => is_called(live, org),
+            None => Addressed::of(&unverified, &tenant.org).is_taken(shared),
+        };
         if !named || !tenant.active || !comes_from(&tenant.sources, address) {
             continue;
         }
@@ -229,7 +252,7 @@ async fn meant(
         for provider in of_people.filter(|it| it.settings.sign_in) {
             // Not a token for calling models: it would outlive itself by hours.
             let audiences: Vec<&str> = clients(&provider.settings).collect();
-            let wanted = expected(&provider.settings, &audiences);
+            let wanted = expected(tenant.org, &provider.settings, &audiences);
             if !unverified.might_be(&wanted, now) || tries.next().is_none() {
                 continue;
             }
@@ -243,7 +266,7 @@ async fn meant(
         let of_machines = tenant.workloads.iter().filter(|it| it.settings.issuer == issuer);
         for rule in of_machines {
             let audience = [rule.settings.audience.as_str()];
-            let wanted = workload::expected(&rule.settings, &audience);
+            let wanted = workload::expected(tenant.org, &rule.settings, &audience);
             if !unverified.might_be(&wanted, now) || tries.next().is_none() {
                 continue;
             }
@@ -259,17 +282,17 @@ async fn meant(
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(Declined::Several),
+        (None, _) if shared && org.is_none() => Err(Declined::Several),
         (None, _) => Err(Declined::Token),
     }
 }
 
 /// The next request may come before the settings that made this person are noticed.
-async fn until_known(app: &App, org: &OrgId, user: UserId) {
+async fn until_known(app: &App, org: &OrgId, (user, identity): (UserId, &Identity)) {
     let noticed = async {
         loop {
             let world = app.snapshot.current();
-            let known = world.tenant(org).map(|live| live.tenant.people.contains_key(&user));
-            if known == Some(true) {
+            if world.tenant(org).and_then(|live| live.user_of(identity)) == Some(user) {
                 return;
             }
             tokio::time::sleep(KNOWN_AGAIN).await;
@@ -277,10 +300,6 @@ async fn until_known(app: &App, org: &OrgId, user: UserId) {
     };
     // Later is late, not wrong: the first requests would be refused.
     let _ = tokio::time::timeout(KNOWN_PATIENCE, noticed).await;
-}
-
-fn is_called(live: &Live, org: &str) -> bool {
-    live.tenant.name == org || live.tenant.org.to_string() == org
 }
 
 fn anonymous() -> Actor {
@@ -333,7 +352,7 @@ impl Declined {
             Self::Several => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
-                "the token is accepted in more than one way: name the organization in `org`",
+                "several organizations know the issuer: name yours in `org`",
             ),
             Self::TooMany => (
                 StatusCode::TOO_MANY_REQUESTS,

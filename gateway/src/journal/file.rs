@@ -18,13 +18,13 @@ use policies::{
 use std::{
     cell::RefCell,
     fs, io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use store::{clock, entropy};
+use store::{JournalClaim, clock, entropy};
 
 /// The form in which rows are written. It changes with any change of a line or a frame.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// What the first file begins with, before the version and the journal's id.
 const NAME: &str = "penstock-journal";
 
@@ -62,6 +62,8 @@ pub struct File {
 struct Inner {
     segments: Segments,
     state: State,
+    /// The boots that this process began.
+    own: Vec<BootId>,
     /// The frame that is being written.
     frame: Vec<u8>,
 }
@@ -71,6 +73,8 @@ struct Inner {
 struct State {
     /// The number of the next row: never one that was used before, because `done` speaks of them.
     next: i64,
+    /// How often the journal was opened.
+    generation: u64,
     /// Boots that are not closed.
     boots: Vec<Boot>,
 }
@@ -131,8 +135,9 @@ impl File {
                 journal
             }
         };
-        let state = last_state(&mut segments, journal, path)?;
-        let inner = RefCell::new(Inner { segments, state, frame: Vec::new() });
+        let mut state = last_state(&mut segments, journal, path)?;
+        state.generation += 1;
+        let inner = RefCell::new(Inner { segments, state, own: Vec::new(), frame: Vec::new() });
         let file = Self { path: path.to_owned(), journal, durability, inner, _lock: lock };
         file.inner.borrow_mut().start_segment(&file).map_err(io)?;
         Ok(file)
@@ -147,10 +152,20 @@ impl File {
         self.journal
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// What the store is told before anything in the journal is believed.
+    pub fn claim(&self) -> io::Result<JournalClaim> {
+        let (about, path) = (fs::metadata(&self.path)?, fs::canonicalize(&self.path)?);
+        let (kernel, device, inode) = (kernel_boot(), about.dev(), about.ino());
+        let place = format!("{kernel} {device} {inode} {}", path.display());
+        Ok(JournalClaim { generation: self.inner.borrow().state.generation, place })
+    }
+
+    /// Begins a boot. Rows are written under the first one that this process began; a crash ends
+    /// the others as well, after it.
     pub(super) fn begin(&self, boot: BootId, now: Timestamp) -> Result<(), OpenFault> {
         let power_loss = match self.durability {
             Durability::ProcessCrash => false,
@@ -160,7 +175,9 @@ impl File {
             let (kernel, done) = (kernel_boot(), state.next);
             state.boots.push(Boot { boot, kernel, power_loss, started: now, done });
         })
-        .map_err(|cause| OpenFault::Io { path: self.path.clone(), cause })
+        .map_err(|cause| OpenFault::Io { path: self.path.clone(), cause })?;
+        self.inner.borrow_mut().own.push(boot);
+        Ok(())
     }
 
     /// Appends a row, and returns its number.
@@ -181,10 +198,12 @@ impl File {
         Ok(seq)
     }
 
-    /// Everything below `done` of this boot is shipped; old segments of that kind go.
-    pub(super) fn mark_done(&self, boot: BootId, done: i64, now: Timestamp) -> io::Result<()> {
+    /// Everything below `done` of this process is shipped; old segments of that kind go.
+    pub(super) fn mark_done(&self, done: i64, now: Timestamp) -> io::Result<()> {
+        let own = self.inner.borrow().own.clone();
         self.change(|state| {
-            state.boots.iter_mut().filter(|it| it.boot == boot).for_each(|it| it.done = done);
+            let boots = state.boots.iter_mut().filter(|it| own.contains(&it.boot));
+            boots.for_each(|it| it.done = done);
         })?;
         let mut inner = self.inner.borrow_mut();
         let needed = inner.state.boots.iter().map(|boot| boot.done).min();
@@ -192,24 +211,27 @@ impl File {
         inner.segments.clean(needed, now)
     }
 
-    /// Nothing of this boot is open or unshipped, and all of it is on the disk.
-    pub(super) fn mark_clean(&self, boot: BootId) -> io::Result<()> {
-        self.mark_closed(boot)?;
+    /// Nothing of this process is open or unshipped, and all of it is on the disk.
+    pub(super) fn mark_clean(&self) -> io::Result<()> {
+        let own = self.inner.borrow().own.clone();
+        self.change(|state| state.boots.retain(|it| !own.contains(&it.boot)))?;
         self.inner.borrow().segments.sync()
     }
 
-    pub(super) fn mark_closed(&self, boot: BootId) -> io::Result<()> {
-        self.change(|state| state.boots.retain(|it| it.boot != boot))
+    /// All that these boots left is in the store.
+    pub fn mark_closed(&self, boots: &[BootId]) -> io::Result<()> {
+        self.change(|state| state.boots.retain(|it| !boots.contains(&it.boot)))
     }
 
     /// Boots that are not closed, the oldest first.
     pub(super) fn old_boots(&self) -> Vec<OldBoot> {
         let kernel = kernel_boot();
         let inner = self.inner.borrow();
-        let old = inner.state.boots.iter().map(|it| OldBoot {
-            boot: it.boot,
-            torn: !it.power_loss && (it.kernel != kernel || kernel.is_empty()),
-            done: it.done,
+        let old = inner.state.boots.iter().map(|it| {
+            let went_down = it.kernel != kernel || kernel.is_empty();
+            // The store may have lost the last rows as well: all that is kept is told again.
+            let done = if went_down { inner.segments.first().min(it.done) } else { it.done };
+            OldBoot { boot: it.boot, torn: !it.power_loss && went_down, done }
         });
         old.collect()
     }
@@ -305,7 +327,7 @@ fn write_state(journal: JournalId, state: &State, frame: &mut Vec<u8>) {
 }
 
 code::fields! {
-    State { next boots }
+    State { next generation boots }
     Boot { boot kernel power_loss started done }
 }
 
@@ -339,7 +361,7 @@ fn last_state(
             None => segments.drop_last().map_err(io)?,
         }
     }
-    Ok(State { next: 1, boots: Vec::new() })
+    Ok(State { next: 1, ..State::default() })
 }
 
 fn read_name(bytes: &[u8]) -> Option<JournalId> {

@@ -5,19 +5,20 @@ use super::{
     entry::{self, Line},
     file::{File, OldBoot, OpenFault},
 };
-use crate::shipper::{self, Body, Row};
+use crate::shipper::{self, Body, Quarantine, Row};
 use policies::{
-    ids::{OrgId, RequestId},
+    ids::{BootId, JournalId, OrgId, RequestId},
     money::NanoUsd,
     time::Timestamp,
     usage::{Decision, Ending, Outcome, Source, Stamp, Tokens, UsageRecord},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use store::{Ledger, SHIPMENT_ROWS_MAX};
-use tokio_util::sync::CancellationToken;
+use store::{Fault, Ledger, SHIPMENT_ROWS_MAX};
 
 /// How long the store may take for one shipment.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a row that cannot be read which go into quarantine.
+const UNREADABLE_BYTES_MAX: usize = 1 << 20;
 
 /// What the recovery found, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,62 +28,105 @@ pub struct Recovered {
     pub rows: usize,
     /// Attempts of which nobody knows the end: counted at their hold.
     pub indeterminate: usize,
-    /// Rows that the store refuses or nobody can read: they stay in the journal.
+    /// Rows that the store refuses or nobody can read: they are in quarantine.
     pub refused: usize,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum RecoveryFault {
-    #[error(transparent)]
-    Journal(#[from] OpenFault),
-    #[error(transparent)]
-    Store(#[from] store::Fault),
+/// What older boots left, read from the journal and not yet known to be in the store.
+pub struct Legacy {
+    boots: Vec<Ended>,
+    found: Recovered,
+    /// Something is missing, which may be of any of them: what they were lent is not given back.
+    missing: bool,
 }
 
-/// Ships what older boots left and closes them. Every step may be repeated, so that a crash in
-/// the middle of it is only one more recovery.
-pub async fn recover(
-    file: &File,
-    ledger: &dyn Ledger,
-    now: Timestamp,
-) -> Result<Recovered, RecoveryFault> {
-    let mut total = Recovered::default();
-    for boot in file.old_boots() {
-        let left = Left::read(file, &boot)?;
-        let wrong_lines = left.wrong_lines;
-        let (rows, indeterminate) = left.end(&boot, now);
-        total.boots += 1;
-        total.rows += rows.len();
-        total.indeterminate += indeterminate;
-        let mut refused = rows.len();
-        ledger.open_boot(&boot.boot, &file.id()).await?;
-        for (org, rows) in shipper::by_org(rows) {
-            for portion in rows.chunks(SHIPMENT_ROWS_MAX) {
-                refused -= bring(&org, portion, ledger).await?;
+/// One boot that was not closed.
+struct Ended {
+    boot: BootId,
+    torn: bool,
+    rows: Vec<Row>,
+}
+
+impl Legacy {
+    /// Reads what the journal holds; what cannot be read goes into quarantine.
+    pub fn read(file: &File, quarantine: &Quarantine, now: Timestamp) -> Result<Self, OpenFault> {
+        let mut legacy = Self { boots: Vec::new(), found: Recovered::default(), missing: false };
+        for boot in file.old_boots() {
+            let left = Left::read(file, &boot, quarantine)?;
+            legacy.missing |= 0 < left.wrong_lines;
+            legacy.found.refused += left.wrong_lines;
+            let (rows, indeterminate) = left.end(&boot, now);
+            legacy.found.boots += 1;
+            legacy.found.rows += rows.len();
+            legacy.found.indeterminate += indeterminate;
+            legacy.boots.push(Ended { boot: boot.boot, torn: boot.torn, rows });
+        }
+        Ok(legacy)
+    }
+
+    pub fn boots(&self) -> Vec<BootId> {
+        self.boots.iter().map(|ended| ended.boot).collect()
+    }
+
+    /// Ships everything, and then closes the boots. Every step may be repeated, so that a crash or
+    /// a store that is away in the middle of it is only one more recovery.
+    pub async fn bring(
+        &mut self,
+        ledger: &dyn Ledger,
+        journal: &JournalId,
+        quarantine: &Quarantine,
+    ) -> Result<Recovered, Fault> {
+        for ended in &mut self.boots {
+            ledger.open_boot(&ended.boot, journal).await?;
+            let rows = std::mem::take(&mut ended.rows);
+            for (org, mut rows) in shipper::by_org(rows) {
+                let shipped = bring(&org, &mut rows, ledger, quarantine).await;
+                ended.rows.append(&mut rows);
+                let refused = shipped?;
+                self.found.refused += refused;
+                self.missing |= 0 < refused;
             }
         }
-        // What cannot be told may have been spent: the rest of the leases does not go back.
-        let complete = !boot.torn && refused == 0 && wrong_lines == 0;
-        ledger.close(&boot.boot, complete).await?;
-        let closed = file.mark_closed(boot.boot);
-        closed.map_err(|cause| OpenFault::Io { path: file.path().to_owned(), cause })?;
-        total.refused += refused + wrong_lines;
+        for ended in &self.boots {
+            // What is not told may have been spent, by any boot of the same process.
+            ledger.close(&ended.boot, !ended.torn && !self.missing).await?;
+        }
+        Ok(self.found)
     }
-    Ok(total)
 }
 
-/// How many of the rows are in the store. A store that is away stops the recovery: the start
-/// fails, and the next one begins it again.
-async fn bring(org: &OrgId, portion: &[Row], ledger: &dyn Ledger) -> Result<usize, store::Fault> {
-    let (stop, wanted) = (CancellationToken::new(), portion.len());
-    let bounded = shipper::bring(org, portion, ledger, &stop);
-    match tokio::time::timeout(STORE_PATIENCE, bounded).await {
-        Ok(shipped) => Ok(shipped.len()),
-        Err(_late) => {
-            let message = format!("{wanted} rows could not be shipped in time");
-            Err(store::Fault::Away(message))
+/// Takes out of `rows` what is in the store or in quarantine; how many of them are refused.
+async fn bring(
+    org: &OrgId,
+    rows: &mut Vec<Row>,
+    ledger: &dyn Ledger,
+    quarantine: &Quarantine,
+) -> Result<usize, Fault> {
+    let mut refused = 0;
+    while !rows.is_empty() {
+        let portion: Vec<Row> = rows.drain(..rows.len().min(SHIPMENT_ROWS_MAX)).collect();
+        let bounded = shipper::bring(org, &portion, ledger);
+        let outcome = match tokio::time::timeout(STORE_PATIENCE, bounded).await {
+            Ok(brought) => {
+                let kept = brought.refused.iter().any(|(row, fault)| {
+                    refused += 1;
+                    !shipper::set_aside(quarantine, row, fault)
+                });
+                match brought.away {
+                    None if !kept => Ok(()),
+                    None => Err(Fault::Away("the quarantine cannot be written".to_owned())),
+                    Some(fault) => Err(fault),
+                }
+            }
+            Err(_late) => Err(Fault::Away("rows could not be shipped in time".to_owned())),
+        };
+        if let Err(fault) = outcome {
+            // All of them again: what is there already changes nothing.
+            rows.splice(0..0, portion);
+            return Err(fault);
         }
     }
+    Ok(refused)
 }
 
 /// What one boot wrote and nobody is known to have shipped.
@@ -96,7 +140,7 @@ struct Left {
 }
 
 impl Left {
-    fn read(file: &File, boot: &OldBoot) -> Result<Self, OpenFault> {
+    fn read(file: &File, boot: &OldBoot, quarantine: &Quarantine) -> Result<Self, OpenFault> {
         let mut left = Self::default();
         let found = file.rows(boot)?;
         if found.damaged {
@@ -110,6 +154,10 @@ impl Left {
                     Err(fault) => {
                         tracing::error!(seq, %fault, "a line of the journal cannot be read");
                         left.wrong_lines += 1;
+                        let bytes = row.get(..UNREADABLE_BYTES_MAX).unwrap_or(&row);
+                        let kept = quarantine.put_unreadable(seq, bytes, &fault.to_string());
+                        let path = quarantine.path().to_owned();
+                        kept.map_err(|cause| OpenFault::Io { path, cause })?;
                     }
                 }
             }
@@ -148,7 +196,7 @@ impl Left {
             bodies.push(Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending })));
         }
         bodies.extend(self.decisions.into_iter().map(|it| Body::Decision(Arc::new(it))));
-        let rows = bodies.into_iter().map(|body| Row { body, kept: [None; 2] });
+        let rows = bodies.into_iter().map(|body| Row::new(body, [None; 2]));
         (rows.collect(), indeterminate)
     }
 }

@@ -92,6 +92,11 @@ impl Segments {
         self.places.last().copied()
     }
 
+    /// The number of the first row that is kept.
+    pub(super) fn first(&self) -> i64 {
+        self.places.first().map_or(1, |place| place.first)
+    }
+
     /// Takes the last one away: nothing was ever written to it.
     pub(super) fn drop_last(&mut self) -> io::Result<()> {
         self.places.pop().map_or(Ok(()), |place| fs::remove_file(place.path(&self.path)))

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     config::Durability,
     purse::{Patience, Purse, Want},
-    shipper::{Body, Outbox, Row, Shipper, bring},
+    shipper::{Body, Outbox, Quarantine, Row, Shipper, bring},
 };
 use policies::{
     ids::{BootId, DeploymentId, KeyId, OrgId, ProjectId, RequestId, Revision, UserId},
@@ -13,7 +13,6 @@ use policies::{
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use store::{Ledger, UsageLog, model::Model};
-use tokio_util::sync::CancellationToken;
 
 const ORG: OrgId = OrgId::from_bytes([1; 16]);
 const BOOT: BootId = BootId::from_bytes([2; 16]);
@@ -28,7 +27,8 @@ fn open(path: &Path) -> Bench {
     let file = File::open(path, Durability::ProcessCrash).unwrap();
     let outbox = Arc::new(Outbox::default());
     let journal = Journal::start(file, BOOT, 4, Arc::clone(&outbox)).unwrap();
-    let shipper = Arc::new(Shipper::new(Arc::clone(&outbox)));
+    let quarantine = Arc::new(Quarantine::beside(path));
+    let shipper = Arc::new(Shipper::new(Arc::clone(&outbox), quarantine));
     let purse = Purse::new(BOOT, Arc::new(Model::default()), shipper);
     Bench { journal, outbox, purse }
 }
@@ -104,7 +104,11 @@ impl Bench {
 
 async fn recovered(path: &Path, ledger: &Model) -> Recovered {
     let file = File::open(path, Durability::ProcessCrash).unwrap();
-    recover(&file, ledger, Timestamp(9_000)).await.unwrap()
+    let quarantine = Quarantine::beside(path);
+    let mut legacy = Legacy::read(&file, &quarantine, Timestamp(9_000)).unwrap();
+    let recovered = legacy.bring(ledger, &file.id(), &quarantine).await.unwrap();
+    file.mark_closed(&legacy.boots()).unwrap();
+    recovered
 }
 
 async fn records(ledger: &Model) -> Vec<UsageRecord> {
@@ -153,30 +157,107 @@ async fn an_intent_without_an_ending_is_indeterminate_after_a_crash() {
     assert_eq!(records[1].ending, ending(0));
 }
 
+/// A store that refuses the rows of one request.
+struct Picky(Model, RequestId);
+
+#[async_trait::async_trait]
+impl Ledger for Picky {
+    async fn ship(&self, org: &OrgId, rows: store::Shipment) -> Result<(), store::Fault> {
+        if rows.records.iter().any(|record| record.stamp.request == self.1) {
+            return Err(store::Fault::Broken("not this one".to_owned()));
+        }
+        self.0.ship(org, rows).await
+    }
+
+    async fn claim_journal(
+        &self,
+        journal: &policies::ids::JournalId,
+        claim: &store::JournalClaim,
+    ) -> Result<store::Claimed, store::Fault> {
+        self.0.claim_journal(journal, claim).await
+    }
+
+    async fn open_boot(
+        &self,
+        boot: &BootId,
+        journal: &policies::ids::JournalId,
+    ) -> Result<(), store::Fault> {
+        self.0.open_boot(boot, journal).await
+    }
+
+    async fn renew(&self, boot: &BootId) -> Result<Option<Timestamp>, store::Fault> {
+        self.0.renew(boot).await
+    }
+
+    async fn sync(
+        &self,
+        org: &OrgId,
+        boot: &BootId,
+        ask: store::SyncAsk,
+    ) -> Result<store::SyncReply, store::Fault> {
+        self.0.sync(org, boot, ask).await
+    }
+
+    async fn close(&self, boot: &BootId, complete: bool) -> Result<(), store::Fault> {
+        assert!(!complete, "something of it is not told");
+        self.0.close(boot, complete).await
+    }
+
+    async fn recalls(
+        &self,
+        boot: &BootId,
+        since: Timestamp,
+    ) -> Result<store::Recalls, store::Fault> {
+        self.0.recalls(boot, since).await
+    }
+
+    async fn unheard(&self, millis: i64) -> Result<Vec<BootId>, store::Fault> {
+        self.0.unheard(millis).await
+    }
+}
+
+fn free(number: u8) -> Row {
+    let (stamp, ending) = (Arc::unwrap_or_clone(stamp(number)), ending(0));
+    Row::new(Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending })), [None; 2])
+}
+
 #[tokio::test]
 async fn a_row_that_the_store_refuses_holds_up_no_other() {
-    let ledger = Model::default();
-    let journal = policies::ids::JournalId::from_bytes([7; 16]);
-    ledger.open_boot(&BOOT, &journal).await.unwrap();
-    let row = |number, counted| {
-        let (stamp, ending) = (Arc::unwrap_or_clone(stamp(number)), ending(counted));
-        let pots = vec![policies::budget::Pot {
-            budget: policies::ids::BudgetId::from_bytes([8; 16]),
-            span: policies::time::Span::LIFETIME,
-        }];
-        let chain = if counted == 0 { Vec::new() } else { pots };
-        let stamp = Stamp { chain, ..stamp };
-        Row {
-            body: Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending })),
-            kept: [None; 2],
-        }
-    };
-    let rows: Vec<Row> = (1..=9).map(|number| row(number, i64::from(number == 4))).collect();
+    let ledger = Picky(Model::default(), RequestId::from_bytes([4; 16]));
+    let rows: Vec<Row> = (1..=9).map(free).collect();
 
-    let shipped = bring(&ORG, &rows, &ledger, &CancellationToken::new()).await;
+    let brought = bring(&ORG, &rows, &ledger).await;
 
-    assert_eq!(shipped.len(), 8);
-    assert_eq!(records(&ledger).await.len(), 8);
+    assert_eq!((brought.shipped.len(), brought.refused.len()), (8, 1));
+    assert!(brought.away.is_none());
+    assert_eq!(records(&ledger.0).await.len(), 8);
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_after_a_crash_is_kept_for_people_and_gives_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let bench = open(&path);
+    for number in [1, 2] {
+        bench.intend(&stamp(number)).await;
+        bench.close(&stamp(number), Some(ending(0))).await;
+    }
+    assert!(!bench.journal.stop(), "rows are not shipped");
+    drop(bench);
+
+    let ledger = Picky(Model::default(), RequestId::from_bytes([2; 16]));
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    let quarantine = Quarantine::beside(&path);
+    let mut legacy = Legacy::read(&file, &quarantine, Timestamp(9_000)).unwrap();
+    let recovered = legacy.bring(&ledger, &file.id(), &quarantine).await.unwrap();
+
+    assert_eq!((recovered.rows, recovered.refused), (2, 1));
+    assert_eq!(records(&ledger.0).await.len(), 1);
+    let kept = std::fs::read_to_string(quarantine.path()).unwrap();
+    let line: serde_json::Value = serde_json::from_str(kept.trim_end()).unwrap();
+    assert_eq!(line["request"], RequestId::from_bytes([2; 16]).to_string());
+    assert_eq!(line["reason"], "store: invariant broken: not this one");
+    assert_eq!(line["row"]["record"]["part"], 0);
 }
 
 #[tokio::test]
@@ -187,7 +268,7 @@ async fn a_row_never_gets_a_number_that_was_used_before() {
     file.begin(BOOT, Timestamp(0)).unwrap();
     let first = file.append(BOOT, Timestamp(0), b"").unwrap();
     let long_after = Timestamp(100 * 24 * 3_600_000);
-    file.mark_done(BOOT, first + 1, long_after).unwrap();
+    file.mark_done(first + 1, long_after).unwrap();
 
     assert_eq!(file.append(BOOT, long_after, b"").unwrap(), first + 1);
     drop(file);
@@ -274,11 +355,11 @@ fn segments_go_when_their_rows_are_shipped_and_old() {
     let last = row(&file, BOOT);
     let (soon, later) = (store::clock::now(), store::clock::now().plus_millis(48 * 3_600_000));
 
-    file.mark_done(BOOT, last, soon).unwrap();
+    file.mark_done(last, soon).unwrap();
     assert_eq!(segments(&path).len(), 2, "young");
-    file.mark_done(BOOT, last - 1, later).unwrap();
+    file.mark_done(last - 1, later).unwrap();
     assert_eq!(segments(&path).len(), 2, "not shipped");
-    file.mark_done(BOOT, last, later).unwrap();
+    file.mark_done(last, later).unwrap();
     assert_eq!(segments(&path).len(), 1);
     assert_eq!(of(&file), (vec![last], false));
 }

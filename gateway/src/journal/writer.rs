@@ -52,6 +52,8 @@ pub(super) type Parcel = Box<Waiting>;
 
 enum Message {
     Write(Parcel),
+    Begin(BootId, oneshot::Sender<Result<(), Unwritten>>),
+    Closed(Vec<BootId>),
     Stop,
 }
 
@@ -158,6 +160,19 @@ impl Journal {
         !self.failing.load(Ordering::Acquire)
     }
 
+    /// Notes that attempts of another boot follow, so that a crash ends it too.
+    pub async fn begin(&self, boot: BootId) -> Result<(), Unwritten> {
+        let (done, begun) = oneshot::channel();
+        self.messages.try_send(Message::Begin(boot, done)).map_err(|_| Unwritten)?;
+        begun.await.map_err(|_| Unwritten)?
+    }
+
+    /// All that these older boots left is in the store.
+    pub fn closed(&self, boots: Vec<BootId>) {
+        // One that is not noted is ended once more at the next start.
+        let _ = self.messages.try_send(Message::Closed(boots));
+    }
+
     /// Commits `entry`, and says when it is done.
     pub async fn write(&self, entry: Entry) -> Result<Written, Unwritten> {
         self.send(entry).await.map_err(|_| Unwritten)?
@@ -261,6 +276,17 @@ impl Writer {
         loop {
             match next {
                 Ok(Message::Write(next)) => waiting.push(next),
+                Ok(Message::Begin(boot, done)) => {
+                    let begun = self.file.begin(boot, clock::now());
+                    let begun = begun.inspect_err(|fault| tracing::error!(%fault, "no new boot"));
+                    // Whoever has gone asks again.
+                    let _ = done.send(begun.map_err(|_| Unwritten));
+                }
+                Ok(Message::Closed(boots)) => {
+                    if let Err(fault) = self.file.mark_closed(&boots) {
+                        tracing::warn!(%fault, "older boots are ended again at the next start");
+                    }
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
             }
@@ -320,7 +346,7 @@ impl Writer {
         if let Some(decision) = entry.decision.take() {
             self.batch.kept += 1;
             let body = Body::Decision(decision);
-            self.batch.rows.push(Row { body, kept: [Some(written), None] });
+            self.batch.rows.push(Row::new(body, [Some(written), None]));
         }
         next.ended = closing.map(|closing| self.closed(closing, opened, written));
     }
@@ -334,7 +360,7 @@ impl Writer {
                 self.batch.kept += 1;
                 let stamp = Arc::unwrap_or_clone(stamp);
                 let body = Body::Record(Arc::new(UsageRecord { stamp, part: 0, ending }));
-                self.batch.rows.push(Row { body, kept: [opened, Some(written)] });
+                self.batch.rows.push(Row::new(body, [opened, Some(written)]));
             }
             None => self.batch.released.extend(opened),
         }
@@ -346,7 +372,7 @@ impl Writer {
         if done <= self.done {
             return;
         }
-        match self.file.mark_done(self.boot, done, clock::now()) {
+        match self.file.mark_done(done, clock::now()) {
             Ok(()) => self.done = done,
             Err(fault) => tracing::warn!(%fault, "old rows of the journal stay for now"),
         }
@@ -356,7 +382,7 @@ impl Writer {
         if !self.outbox.is_empty() {
             return false;
         }
-        let clean = self.file.mark_clean(self.boot);
+        let clean = self.file.mark_clean();
         clean.inspect_err(|fault| tracing::error!(%fault, "no clean mark")).is_ok()
     }
 }

@@ -177,6 +177,7 @@ fn concerns_candidate(refusal: &Refusal) -> bool {
         | Refusal::TokensLimited { place, .. }
         | Refusal::ConcurrencyLimited { place } => place.level == "the deployment",
         Refusal::Unauthenticated
+        | Refusal::AdminKey
         | Refusal::AmbiguousCredentials
         | Refusal::PermissionDenied { .. }
         | Refusal::ModelNotFound { .. }
@@ -186,6 +187,7 @@ fn concerns_candidate(refusal: &Refusal) -> bool {
         | Refusal::PolicyDenied { .. }
         | Refusal::ApprovalRequired { .. }
         | Refusal::Capacity { .. }
+        | Refusal::NotSetUp { .. }
         | Refusal::UpstreamFailed
         | Refusal::UpstreamTimeout
         | Refusal::UpstreamTruncated

@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use http::{HeaderMap, HeaderName, header};
 use policies::{
     ids::OrgId,
-    key::KEY_PREFIX,
+    key::{ADMIN_KEY_PREFIX, KEY_PREFIX},
     refusal::{Place, Refusal},
     time::Timestamp,
 };
@@ -28,6 +28,14 @@ static KEY_HEADERS: [HeaderName; 3] = [
 
 /// OpenAI's header for naming an org.
 pub const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+/// Our own, as in administration.
+pub const ORG: HeaderName = HeaderName::from_static("x-penstock-org");
+
+/// The org that a request names. That both headers agree is checked where the org is known.
+pub fn organization(headers: &HeaderMap) -> Option<&str> {
+    let named = headers.get(&ORG).or_else(|| headers.get(&ORGANIZATION));
+    named.and_then(|value| value.to_str().ok()).filter(|org| !org.is_empty())
+}
 
 /// Someone whose credential is known.
 pub struct Caller {
@@ -86,7 +94,7 @@ pub async fn authenticate(
     let world = snapshot.current();
     let holder = match credential(headers)? {
         Some(secret) if !secret.starts_with(KEY_PREFIX) && token::is_token(secret) => {
-            let org = headers.get(&ORGANIZATION).and_then(|value| value.to_str().ok());
+            let org = organization(headers);
             identities.bearer(&world, secret, org, now).await?.map(Holder::Bearer)
         }
         Some(secret) => {
@@ -98,10 +106,11 @@ pub async fn authenticate(
     };
     let Some(holder) = holder else {
         let patience = doorman.failed(address);
-        return Err(if patience {
-            Refusal::Unauthenticated
-        } else {
-            flood("your address", doorman.failures_max())
+        let is_admin_key = credential(headers)?.is_some_and(|it| it.starts_with(ADMIN_KEY_PREFIX));
+        return Err(match (patience, is_admin_key) {
+            (true, false) => Refusal::Unauthenticated,
+            (true, true) => Refusal::AdminKey,
+            (false, _) => flood("your address", doorman.failures_max()),
         });
     };
     let key = match &holder {

@@ -7,7 +7,7 @@ use crate::snapshot::{Live, World};
 use admin::{
     identity::{
         Expected, Issuers, Rejected,
-        credential::{self, Credential, Mint, Via},
+        credential::{self, Basis, Credential, Mint, Via},
         token::{self, Unverified},
     },
     service::people::claim,
@@ -40,8 +40,28 @@ pub struct Bearer {
     /// The project that the token is for.
     pub project: Project,
     pub via: Via,
+    /// What has to hold still of the provider or rule.
+    pub basis: Basis,
+    pub shown: Shown,
     /// None: it does not say.
     pub issued: Option<Timestamp>,
+}
+
+/// What somebody came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A credential of ours.
+    Credential,
+    /// A provider's own token.
+    Token,
+}
+
+/// To which org a token says it is made out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressed {
+    ToIt,
+    ToAnother,
+    ToNone,
 }
 
 /// Which project a token names.
@@ -109,17 +129,21 @@ impl Identities {
                 }
             },
         };
-        let named = |bearer: &&Bearer| match (org, world.tenant(&bearer.org)) {
-            (None, _) => true,
-            (Some(org), Some(live)) => live.tenant.name == org || bearer.org.to_string() == org,
-            (Some(_), None) => false,
-        };
-        let mut bearers = verified.bearers.iter().filter(named);
+        // Where several orgs believe an issuer, each could claim the tokens that are meant for
+        // another: the token or the request says which.
+        let shared = verified.issuer.as_deref().is_some_and(|it| 1 < world.knowing(it).count());
+        let named =
+            |(bearer, addressed): &&(Bearer, Addressed)| match (org, world.tenant(&bearer.org)) {
+                (None, _) => addressed.is_taken(shared),
+                (Some(org), Some(live)) => is_called(live, org),
+                (Some(_), None) => false,
+            };
+        let mut bearers = verified.bearers.iter().filter(named).map(|(bearer, _)| bearer);
+        if org.is_none() && shared && bearers.clone().next().is_none() {
+            return Err(several());
+        }
         match (bearers.next(), bearers.next()) {
-            (Some(_), Some(_)) => Err(Refusal::Malformed {
-                message: "several organizations know you: name one in `openai-organization`".into(),
-                param: None,
-            }),
+            (Some(_), Some(_)) => Err(several()),
             (found, _) => Ok(found.cloned()),
         }
     }
@@ -136,17 +160,22 @@ impl Identities {
             return Ok(Verified::ours(self.mint.read(token, now)?));
         }
         let (mut verified, mut rejected) = (Verified::of_world(), Rejected::Claim("iss"));
-        let mut tries = 0..TRIES_MAX;
+        verified.issuer = Some(issuer.to_owned());
         for live in world.knowing(issuer) {
+            // Each org by itself: one with very many takes nothing away from another.
+            let mut tries = 0..TRIES_MAX;
             let of_org = live.tenant.issuers.iter().filter(|it| it.settings.issuer == issuer);
             for provider in of_org.filter(|it| it.settings.call_models) {
                 let audiences = audiences(&provider.settings);
-                let wanted = expected(&provider.settings, &audiences);
+                let wanted = expected(live.tenant.org, &provider.settings, &audiences);
                 if !unverified.might_be(&wanted, now) || tries.next().is_none() {
                     continue;
                 }
                 match self.person(live, provider, &wanted, token, now).await {
-                    Ok((bearer, until)) => verified.add(live, bearer, until),
+                    Ok((bearer, until)) => {
+                        let addressed = Addressed::of(&unverified, &bearer.org);
+                        verified.add(live, (bearer, addressed), until);
+                    }
                     Err(other) => rejected = other,
                 }
             }
@@ -168,6 +197,7 @@ impl Identities {
         let subject = token::text(&claims, "sub").ok_or(Rejected::Claim("sub"))?.to_owned();
         let identity = Identity { issuer: settings.issuer.clone(), subject };
         let user = live.user_of(&identity).ok_or(Rejected::Claim("sub"))?;
+        let basis = Basis::of_person(&identity.issuer, &identity.subject);
         let path = settings.claims.project.as_deref();
         let project = path.and_then(|path| claim(&claims, path)).and_then(|it| it.as_str());
         let bearer = Bearer {
@@ -175,6 +205,8 @@ impl Identities {
             principal: Principal::User(user),
             project: project.map_or(Project::Open, |it| Project::Proposed(it.to_owned())),
             via: Via::Provider(provider.id),
+            basis,
+            shown: Shown::Token,
             issued: token::moment(&claims, "iat")?,
         };
         let expires = token::moment(&claims, "exp")?.ok_or(Rejected::Claim("exp"))?;
@@ -182,11 +214,48 @@ impl Identities {
     }
 }
 
+fn several() -> Refusal {
+    let message = "several organizations know your issuer: name yours in `openai-organization`";
+    Refusal::Malformed { message: message.into(), param: None }
+}
+
+/// By id, or by its name, which is never the id of another.
+pub fn is_called(live: &Live, org: &str) -> bool {
+    match org.parse::<OrgId>() {
+        Ok(id) => live.tenant.org == id,
+        Err(_) => live.tenant.name == org,
+    }
+}
+
+impl Addressed {
+    /// A token says by an audience `penstock:<org id>` for which org it is.
+    pub fn of(unverified: &Unverified<'_>, org: &OrgId) -> Self {
+        let named = unverified.audiences().filter_map(|it| it.strip_prefix("penstock:"));
+        let mut named = named.filter_map(|it| it.parse::<OrgId>().ok());
+        match named.next() {
+            None => Self::ToNone,
+            Some(first) if first == *org || named.any(|other| other == *org) => Self::ToIt,
+            Some(_) => Self::ToAnother,
+        }
+    }
+
+    /// Whether the org takes the token where the request names none. `shared`: others believe its
+    /// issuer too.
+    pub fn is_taken(self, shared: bool) -> bool {
+        match self {
+            Self::ToIt => true,
+            Self::ToAnother => false,
+            Self::ToNone => !shared,
+        }
+    }
+}
+
 impl From<Credential> for Bearer {
     fn from(credential: Credential) -> Self {
-        let Credential { org, principal, project, via, issued, expires: _ } = credential;
+        let Credential { org, principal, project, via, basis, issued, expires: _ } = credential;
         let project = project.map_or(Project::Open, Project::Fixed);
-        Self { org, principal, project, via, issued: Some(issued) }
+        let (issued, shown) = (Some(issued), Shown::Credential);
+        Self { org, principal, project, via, basis, shown, issued }
     }
 }
 
@@ -203,8 +272,13 @@ pub fn clients(settings: &IdentityProvider) -> impl Iterator<Item = &str> {
 }
 
 /// What a provider's tokens must be.
-pub fn expected<'a>(settings: &'a IdentityProvider, audiences: &'a [&'a str]) -> Expected<'a> {
+pub fn expected<'a>(
+    org: OrgId,
+    settings: &'a IdentityProvider,
+    audiences: &'a [&'a str],
+) -> Expected<'a> {
     Expected {
+        org,
         issuer: &settings.issuer,
         jwks_uri: settings.jwks_uri.as_deref(),
         algorithms: &settings.algorithms,

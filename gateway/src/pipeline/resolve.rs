@@ -8,8 +8,8 @@ mod tests;
 pub(crate) use self::meet::Meets;
 
 use super::{
-    authenticate::{Caller, Holder, ORGANIZATION},
-    identity::{Bearer, Project},
+    authenticate::{Caller, Holder, ORG, ORGANIZATION},
+    identity::{Bearer, Project, Shown},
 };
 use crate::snapshot::{Live, World};
 use admin::identity::credential::Via;
@@ -94,7 +94,9 @@ pub fn resolve(
     if !grant.may_come_from(caller.address()) {
         return denied("this credential may not be used from your network");
     }
-    agrees(headers, &ORGANIZATION, [&live.tenant.org, &live.tenant.name])?;
+    for name in [&ORGANIZATION, &ORG] {
+        agrees(headers, name, [&live.tenant.org, &live.tenant.name])?;
+    }
     agrees(headers, &PROJECT, [&grant.project, &live.name(grant.project.as_bytes())])?;
     if let Some(person) = act_for::person(live, &grant, headers, caller.address(), now)? {
         standing.acts_for = Some(person);
@@ -149,13 +151,20 @@ impl Standing {
     }
 }
 
-/// Whether the provider or rule by which the bearer came is still in force.
+/// Whether the provider or rule by which the bearer came is still in force, and says what it said.
 fn is_vouched_for(live: &Live, bearer: &Bearer) -> bool {
     match bearer.via {
-        Via::Provider(id) => live.tenant.issuers.iter().any(|it| it.id == id),
+        Via::Provider(id) => live.tenant.issuers.iter().any(|it| {
+            let may = match bearer.shown {
+                Shown::Credential => it.settings.sign_in,
+                Shown::Token => it.settings.call_models,
+            };
+            it.id == id && may && live.vouches(bearer.principal, it, bearer.basis)
+        }),
         Via::Workload(id) => live.tenant.workloads.iter().any(|it| {
             let same = Principal::ServiceAccount(it.account) == bearer.principal;
-            it.id == id && same && bearer.project == Project::Fixed(it.project)
+            let says_so = live.rests_on(&it.id, bearer.basis);
+            it.id == id && same && says_so && bearer.project == Project::Fixed(it.project)
         }),
     }
 }
@@ -181,7 +190,11 @@ fn choose(live: &Live, bearer: &Bearer, headers: &HeaderMap) -> Result<ProjectId
     let most = (bearer.principal, ProjectId::from_bytes([u8::MAX; 16]));
     let theirs = || live.tenant.access.range(least..=most).map(|((_, project), _)| *project);
     let named = |wanted: &str| {
-        let is_it = |id: &ProjectId| live.name(id.as_bytes()) == wanted || id.to_string() == wanted;
+        let by_id = wanted.parse::<ProjectId>();
+        let is_it = |id: &ProjectId| match &by_id {
+            Ok(wanted) => wanted == id,
+            Err(_) => live.name(id.as_bytes()) == wanted,
+        };
         theirs().find(is_it).ok_or_else(|| Refusal::PermissionDenied {
             what: "you may not send prompts in the project that is named".to_owned(),
         })

@@ -85,6 +85,7 @@ fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
         flow: ask.flow(),
         rules: &scope.grant().rules,
         now,
+        set_up: &|deployment| scope.live().target(deployment).is_some(),
         healthy: &|deployment| health.allows(deployment),
         chance: chance(&ask.request()),
     };
@@ -96,6 +97,13 @@ fn find(health: &Health, scope: &Scope, ask: &Ask, now: Timestamp) -> Found {
             denial(scope, ask, known, &candidates, &facts)
         }
     });
+    for (id, _) in candidates.iter().filter(|(_, reason)| *reason == Reason::NotSetUp) {
+        let found = scope.live().tenant.deployments.get(id);
+        let provider = found.map_or("", |it| it.provider.name.as_str());
+        let deployment = scope.live().name(id.as_bytes());
+        tracing::warn!(request = %ask.request(), provider, deployment,
+            "a deployment is left out: its provider's credential is not there");
+    }
     let told = candidates.iter().map(|(id, reason)| (*id, reason.text()));
     Found { candidates: told.collect(), plan }
 }
@@ -115,9 +123,16 @@ fn denial(
 ) -> Refusal {
     let data = |(_, reason): &(_, Reason)| match reason {
         Reason::Data(passage) => Some(passage.clone()),
-        Reason::Admissible | Reason::AfterMasking | Reason::Unpriced | Reason::Unhealthy => None,
+        Reason::Admissible
+        | Reason::AfterMasking
+        | Reason::Unpriced
+        | Reason::Unhealthy
+        | Reason::NotSetUp => None,
     };
     let name = &model.name;
+    if candidates.iter().any(|(_, reason)| *reason == Reason::NotSetUp) {
+        return Refusal::NotSetUp { model: name.clone() };
+    }
     let Some(passage) = candidates.iter().find_map(data) else {
         let what = format!("no deployment of `{name}` has a price that holds now");
         return Refusal::UnboundedCost { what };

@@ -2,11 +2,14 @@
 
 use super::{
     Hold, OrgBook, Purse, Seat,
-    book::{Gauges, Take, Want},
+    book::{Take, Want},
+    limits::Gauges,
+    talk::NoReply,
 };
 use policies::{budget::Pot, ids::OrgId, money::NanoUsd, refusal::Refusal, time::Timestamp};
 use std::{sync::Arc, time::Duration};
-use store::{Answer, SyncAsk, SyncReply, clock};
+use store::{Answer, SyncAsk};
+use tokio::sync::OwnedMutexGuard;
 
 /// First and longest wait between two asks of one waiter.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -38,11 +41,16 @@ impl Purse {
         patience: Patience,
     ) -> Result<(Seat, Hold, Gauges), Refusal> {
         let own = self.org(org);
-        let (started, mut pause) = (clock::monotonic(), ASK_AGAIN);
+        let (started, mut pause) = (tokio::time::Instant::now(), ASK_AGAIN);
         let (mut again, mut granted) = (false, 0);
         loop {
             if let Some(taken) = self.take_now(&own, want)? {
                 return Ok(taken);
+            }
+            // Limits come first, and are asked for elsewhere.
+            if granted < GRANTS_MAX && self.fetch(org, &own, want).await {
+                granted += 1;
+                continue;
             }
             match self.ask(org, &own, want, again).await {
                 // Others may take what was granted; not for ever.
@@ -91,11 +99,15 @@ impl Purse {
         own: &Arc<OrgBook>,
         want: &Want<'_>,
     ) -> Result<Option<(Seat, Hold, Gauges)>, Refusal> {
+        // Others may count what this boot has as lost by now.
+        if !want.budgets.is_empty() && self.is_fenced() {
+            return Err(Refusal::Unavailable { retry_millis: RETRY_MILLIS });
+        }
         match own.lock().take(own, want, self.ticks()) {
             Take::Taken(seat, hold, gauges) => Ok(Some((seat, hold, gauges))),
             Take::Refused(refusal) => Err(refusal),
             Take::Short { exhausted: Some((place, left)) } => Err(exhausted(want, place, left)),
-            Take::Short { exhausted: None } => Ok(None),
+            Take::Short { exhausted: None } | Take::LackCells => Ok(None),
         }
     }
 
@@ -103,11 +115,12 @@ impl Purse {
     /// chain was given back, so that the answer is about the true state.
     async fn ask(&self, org: &OrgId, own: &Arc<OrgBook>, want: &Want<'_>, again: bool) -> Asked {
         let unavailable = Refusal::Unavailable { retry_millis: RETRY_MILLIS };
-        let Ok(_turn) = tokio::time::timeout(STORE_PATIENCE, own.turn.lock()).await else {
+        let turn = Arc::clone(&own.turn).lock_owned();
+        let Ok(turn) = tokio::time::timeout(STORE_PATIENCE, turn).await else {
             return Asked::Refused(unavailable);
         };
         let is_new = own.lock().is_new(want);
-        if (again || is_new) && !self.shipper.flush(STORE_PATIENCE).await {
+        if (again || is_new) && !self.shipper.flush(Some(org), STORE_PATIENCE).await {
             return Asked::Refused(unavailable);
         }
         let (need, returned) = {
@@ -121,7 +134,7 @@ impl Purse {
             (book.need(want), returned)
         };
         let ask = SyncAsk { needs: vec![need], returned };
-        let reply = match self.sync(org, own, ask).await {
+        let reply = match self.sync(org, own, turn, ask).await {
             Ok(reply) => reply,
             Err(refusal) => return Asked::Refused(refusal),
         };
@@ -140,30 +153,22 @@ impl Purse {
         }
     }
 
+    /// Waits for the reply, but not for ever: the message stays on its way.
+    #[expect(clippy::disallowed_methods, reason = "whoever asks may go before the reply comes")]
     async fn sync(
         &self,
         org: &OrgId,
         own: &Arc<OrgBook>,
+        turn: OwnedMutexGuard<()>,
         ask: SyncAsk,
     ) -> Result<Vec<Answer>, Refusal> {
-        let unavailable = Refusal::Unavailable { retry_millis: RETRY_MILLIS };
-        let reply = tokio::time::timeout(STORE_PATIENCE, self.ledger.sync(org, &self.boot, ask));
-        match reply.await {
-            Ok(Ok(SyncReply::Open { answers, leases, now })) => {
-                self.learn_time(now);
-                own.lock().learn(&leases);
-                own.freed.notify_waiters();
-                Ok(answers)
+        let talk = Arc::clone(&self.talk).sync(*org, Arc::clone(own), turn, ask);
+        match tokio::time::timeout(STORE_PATIENCE, tokio::spawn(talk)).await {
+            Ok(Ok(Ok(answers))) => Ok(answers),
+            // Nobody answered, the task died, or it is late.
+            Ok(Ok(Err(NoReply)) | Err(_)) | Err(_) => {
+                Err(Refusal::Unavailable { retry_millis: RETRY_MILLIS })
             }
-            Ok(Ok(SyncReply::Closed)) => {
-                tracing::error!(%org, "the ledger has closed this boot: restart the gateway");
-                Err(unavailable)
-            }
-            Ok(Err(fault)) => {
-                tracing::error!(%org, %fault, "the ledger cannot be asked");
-                Err(unavailable)
-            }
-            Err(_late) => Err(unavailable),
         }
     }
 
@@ -171,33 +176,35 @@ impl Purse {
     /// what is unused, so that a lowered limit holds at once.
     pub async fn settings_changed(&self, org: &OrgId) {
         let own = self.org(org);
-        let _turn = own.turn.lock().await;
+        let turn = Arc::clone(&own.turn).lock_owned().await;
         own.lock().forget_rooms();
-        self.give_back(org, &own, |_| true).await;
+        self.give_back(org, &own, turn, |_| true).await;
     }
 
     /// Gives back what is unused of periods that have ended.
     pub async fn close_periods(&self) {
-        let orgs: Vec<_> = {
-            let orgs = self.orgs.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            orgs.iter().map(|(org, own)| (*org, Arc::clone(own))).collect()
-        };
         let now = self.now();
-        for (org, own) in orgs {
+        for (org, own) in self.books() {
             // An org that talks to the ledger now has its turn next time.
-            let Ok(_turn) = own.turn.try_lock() else { continue };
-            self.give_back(&org, &own, |pot| pot.span.ends <= now).await;
+            let Ok(turn) = Arc::clone(&own.turn).try_lock_owned() else { continue };
+            self.give_back(&org, &own, turn, |pot| pot.span.ends <= now).await;
             own.lock().drop_ended(now);
         }
     }
 
-    async fn give_back(&self, org: &OrgId, own: &Arc<OrgBook>, which: impl Fn(&Pot) -> bool) {
+    pub(super) async fn give_back(
+        &self,
+        org: &OrgId,
+        own: &Arc<OrgBook>,
+        turn: OwnedMutexGuard<()>,
+        which: impl Fn(&Pot) -> bool,
+    ) {
         let returned = own.lock().give_back(which);
         if returned.is_empty() {
             return;
         }
         // Totals: what this message does not bring, the next one will.
-        let _ = self.sync(org, own, SyncAsk { needs: Vec::new(), returned }).await;
+        let _ = self.sync(org, own, turn, SyncAsk { needs: Vec::new(), returned }).await;
     }
 }
 

@@ -6,9 +6,10 @@ use policies::{
     usage::{Decision, UsageRecord},
 };
 use std::{
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 /// As many rows do not wait for company.
 const GATHER_ROWS: usize = 2048;
-/// Rows that one round takes, at most.
-const ROUND_ROWS_MAX: usize = 8192;
 
 /// A committed row of the journal on its way to the store.
 pub struct Row {
     pub body: Body,
     /// The rows of the journal that can be let go when this is in the store.
     pub kept: [Option<Written>; 2],
+    /// Its place among all rows; the outbox numbers them.
+    pub number: u64,
 }
 
 pub enum Body {
@@ -43,6 +44,10 @@ pub struct Batch {
 }
 
 impl Row {
+    pub fn new(body: Body, kept: [Option<Written>; 2]) -> Self {
+        Self { body, kept, number: 0 }
+    }
+
     pub fn org(&self) -> OrgId {
         match &self.body {
             Body::Record(record) => record.stamp.org,
@@ -61,18 +66,29 @@ impl Row {
 #[derive(Default)]
 pub struct Outbox {
     inner: Mutex<Inner>,
-    /// The length of its `rows`, for those who only ask how many they are.
+    /// Rows that are not in the store, for those who only ask how many they are.
     waiting: AtomicUsize,
     ready: Notify,
     /// Somebody waits for the rows, or there are many.
     wanted: Notify,
-    pushed: AtomicU64,
 }
 
 #[derive(Default)]
 struct Inner {
     rows: Vec<Row>,
     kept: Kept,
+    /// Rows that were ever added.
+    added: u64,
+    /// The numbers of each org's rows that are not in the store, in order.
+    pending: HashMap<OrgId, VecDeque<u64>>,
+}
+
+impl Inner {
+    fn of(&self, org: Option<&OrgId>) -> impl Iterator<Item = &VecDeque<u64>> {
+        let one = org.map(|org| self.pending.get(org));
+        let all = org.is_none().then(|| self.pending.values());
+        one.flatten().into_iter().chain(all.into_iter().flatten())
+    }
 }
 
 impl Outbox {
@@ -87,9 +103,13 @@ impl Outbox {
         inner.kept.keep(written, batch.kept);
         batch.released.drain(..).for_each(|released| inner.kept.release(released));
         let before = inner.rows.len();
-        inner.rows.append(&mut batch.rows);
-        self.waiting.store(inner.rows.len(), Ordering::Release);
-        self.pushed.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::AcqRel);
+        for mut row in batch.rows.drain(..) {
+            inner.added += 1;
+            row.number = inner.added;
+            inner.pending.entry(row.org()).or_default().push_back(row.number);
+            inner.rows.push(row);
+        }
+        self.waiting.fetch_add(count, Ordering::AcqRel);
         drop(inner);
         batch.kept = 0;
         if before == 0 && 0 < count {
@@ -100,12 +120,33 @@ impl Outbox {
         }
     }
 
-    /// These rows are in the store.
-    pub fn release<'a>(&self, rows: impl IntoIterator<Item = &'a Row>) {
+    /// These rows are in the store, or in quarantine: the oldest of one org.
+    pub fn release<'a>(&self, org: &OrgId, rows: impl IntoIterator<Item = &'a Row>) {
         let mut inner = self.inner();
-        for written in rows.into_iter().flat_map(|row| row.kept.iter().flatten()) {
-            inner.kept.release(*written);
+        for row in rows {
+            for written in row.kept.iter().flatten() {
+                inner.kept.release(*written);
+            }
+            if let Some(pending) = inner.pending.get_mut(org)
+                && let Ok(place) = pending.binary_search(&row.number)
+            {
+                pending.remove(place);
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+            }
         }
+        if inner.pending.get(org).is_some_and(VecDeque::is_empty) {
+            inner.pending.remove(org);
+        }
+    }
+
+    /// The last row of this org, or of all, that is not in the store.
+    pub(super) fn last_pending(&self, org: Option<&OrgId>) -> Option<u64> {
+        self.inner().of(org).filter_map(|pending| pending.back().copied()).max()
+    }
+
+    /// Whether a row of this org, or of any, up to `number` is not in the store.
+    pub(super) fn is_pending(&self, org: Option<&OrgId>, number: u64) -> bool {
+        self.inner().of(org).any(|pending| pending.front().is_some_and(|first| *first <= number))
     }
 
     /// Rows of the journal below this are shipped and closed.
@@ -120,14 +161,9 @@ impl Outbox {
         inner.rows.is_empty() && inner.kept.is_empty()
     }
 
-    /// Rows that wait to be shipped.
+    /// Rows that are not in the store.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
-    }
-
-    /// Rows that were ever pushed.
-    pub(super) fn pushed(&self) -> u64 {
-        self.pushed.load(Ordering::Acquire)
     }
 
     /// Ends the gathering at once.
@@ -139,11 +175,12 @@ impl Outbox {
     /// Waits for a row, and then a little for company.
     pub(super) async fn gather(&self, patience: Duration, stop: &CancellationToken) {
         if stop.run_until_cancelled(self.ready.notified()).await.is_none()
-            || GATHER_ROWS <= self.waiting()
+            || GATHER_ROWS <= self.inner().rows.len()
         {
             return;
         }
         tokio::select! {
+            biased;
             () = self.wanted.notified() => {}
             () = tokio::time::sleep(patience) => {}
             () = stop.cancelled() => {}
@@ -151,10 +188,6 @@ impl Outbox {
     }
 
     pub(super) fn take(&self) -> Vec<Row> {
-        let mut inner = self.inner();
-        let count = inner.rows.len().min(ROUND_ROWS_MAX);
-        let later = inner.rows.split_off(count);
-        self.waiting.store(later.len(), Ordering::Release);
-        std::mem::replace(&mut inner.rows, later)
+        std::mem::take(&mut self.inner().rows)
     }
 }

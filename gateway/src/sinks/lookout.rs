@@ -62,6 +62,7 @@ enum What {
 pub fn concerns(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Unauthenticated
+        | Refusal::AdminKey
         | Refusal::AmbiguousCredentials
         | Refusal::PermissionDenied { .. }
         | Refusal::PolicyDenied { .. }
@@ -78,6 +79,7 @@ pub fn concerns(refusal: &Refusal) -> bool {
         | Refusal::BudgetUnsettled { .. }
         | Refusal::UnboundedCost { .. }
         | Refusal::Capacity { .. }
+        | Refusal::NotSetUp { .. }
         | Refusal::UpstreamFailed
         | Refusal::UpstreamTimeout
         | Refusal::UpstreamTruncated

@@ -1,17 +1,21 @@
 //! Who calls an org's models, indexed for requests: people by what others call them, and the keys
 //! of services that act for them.
 
-use admin::identity::jwks::Key;
+use admin::identity::{credential::Basis, jwks::Key};
 use policies::{
     document::Identity,
-    ids::{ServiceAccountId, UserId},
+    ids::{ServiceAccountId, UserId, WorkloadIdentityId},
     tenant::Tenant,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Default)]
 pub(super) struct Callers {
     identities: BTreeMap<Identity, UserId>,
+    /// On which word of which issuer somebody's credentials rest.
+    bases: HashSet<(UserId, String, Basis)>,
+    /// What each rule for machines asks for.
+    rules: HashMap<WorkloadIdentityId, Basis>,
     /// By name, and by address in small letters. None: several are called that.
     names: HashMap<String, Option<UserId>>,
     assertion_keys: HashMap<ServiceAccountId, Vec<Key>>,
@@ -23,11 +27,16 @@ impl Callers {
         for (id, person) in &tenant.people {
             for identity in &person.identities {
                 callers.identities.insert(identity.clone(), *id);
+                let basis = Basis::of_person(&identity.issuer, &identity.subject);
+                callers.bases.insert((*id, identity.issuer.clone(), basis));
             }
             callers.call(person.name.clone(), *id);
             if let Some(email) = &person.email {
                 callers.call(email.to_ascii_lowercase(), *id);
             }
+        }
+        for rule in &tenant.workloads {
+            callers.rules.insert(rule.id, Basis::of_rule(&rule.settings));
         }
         for (id, machine) in &tenant.machines {
             let texts = machine.act_for.iter().flat_map(|rule| &rule.keys);
@@ -53,6 +62,14 @@ impl Callers {
 
     pub(super) fn user_of(&self, identity: &Identity) -> Option<UserId> {
         self.identities.get(identity).copied()
+    }
+
+    pub(super) fn rests_on(&self, rule: &WorkloadIdentityId, basis: Basis) -> bool {
+        self.rules.get(rule) == Some(&basis)
+    }
+
+    pub(super) fn vouches(&self, user: UserId, issuer: &str, basis: Basis) -> bool {
+        self.bases.contains(&(user, issuer.to_owned(), basis))
     }
 
     /// By name or address: none if two are meant.

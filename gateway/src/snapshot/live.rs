@@ -2,16 +2,17 @@
 
 use super::callers::Callers;
 use crate::{config, pipeline::resolve::Meets};
-use admin::identity::jwks::Key;
+use admin::identity::{credential::Basis, jwks::Key};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
 use policies::{
     document::{self, Identity, SecretRef},
     egress,
-    ids::{DeploymentId, OrgId, ServiceAccountId, UserId},
-    tenant::{Deployment, Tenant},
+    ids::{DeploymentId, OrgId, ServiceAccountId, UserId, WorkloadIdentityId},
+    tenant::{Deployment, Issuer, Tenant},
     time::{Period, Span, Timestamp},
+    usage::Principal,
 };
 use std::{collections::HashMap, fs, sync::Arc};
 use store::seal::{Keeper, SealFault, Secret, column};
@@ -70,8 +71,8 @@ impl Live {
                 }
                 Err(BadTarget::Sealed(fault)) if fault.is_passing() => return Err(fault),
                 Err(fault) => {
-                    tracing::error!(org = %tenant.org, deployment = %deployment.id, %fault,
-                        "a deployment cannot be used");
+                    tracing::error!(org = tenant.name, provider = deployment.provider.name,
+                        deployment = deployment.name, %fault, "a deployment cannot be used");
                 }
             }
         }
@@ -83,6 +84,17 @@ impl Live {
     /// Whom an issuer means by a subject.
     pub fn user_of(&self, identity: &Identity) -> Option<UserId> {
         self.callers.user_of(identity)
+    }
+
+    /// Whether a rule still asks for what it asked for when a credential was given by it.
+    pub fn rests_on(&self, rule: &WorkloadIdentityId, basis: Basis) -> bool {
+        self.callers.rests_on(rule, basis)
+    }
+
+    /// Whether an issuer that is in force still means this person by what a credential rests on.
+    pub fn vouches(&self, who: Principal, issuer: &Issuer, basis: Basis) -> bool {
+        let Principal::User(user) = who else { return false };
+        self.callers.vouches(user, &issuer.settings.issuer, basis)
     }
 
     /// The one user of this id, name or address.

@@ -23,7 +23,10 @@ fn objects(number: u8, zone: &str) -> Vec<Object> {
     let name = format!("org{number}");
     let lines = [
         format!(r#"{{"kind":"Org","name":"{name}","time_zone":"{zone}"}}"#),
-        format!(r#"{{"kind":"Project","org":"{name}","name":"p"}}"#),
+        format!(
+            r#"{{"kind":"Project","org":"{name}","name":"p",
+                "members":[{{"who":{{"user":"u"}},"role":"developer"}}]}}"#
+        ),
         format!(r#"{{"kind":"User","org":"{name}","name":"u"}}"#),
         format!(
             r#"{{"kind":"Key","org":"{name}","name":"k","project":"p","owner":{{"user":"u"}},

@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod boots;
+pub mod cells;
 pub mod crowd;
 pub mod directory;
 pub mod idempotency;
@@ -11,6 +12,7 @@ pub mod last_use;
 pub mod ledger;
 pub mod owned;
 mod random;
+pub mod reconciliation;
 pub mod registry;
 mod samples;
 pub mod sessions;
@@ -24,6 +26,12 @@ use policies::{
     document::Object,
     ids::{OrgId, Revision},
 };
+
+/// An attempt that was sent, of which `seen` nano-USD are billed and `held` counted, for tests of
+/// what becomes of it.
+pub fn unknown_attempt(seen: i64, held: i64) -> policies::usage::UsageRecord {
+    samples::unknown(samples::ACME, 1, samples::boot(1), seen, held)
+}
 
 /// A directory that a test can fill. Engines that cannot be written to yet fill their tables.
 #[async_trait]
@@ -202,9 +210,49 @@ macro_rules! ledger_contract {
             an_incomplete_close_keeps_the_rest_counted,
             a_swept_boot_that_wakes_is_told_that_it_is_closed,
             a_torn_journal_counts_nothing_twice,
-            a_record_of_a_closed_lease_changes_nothing,
+            a_record_without_its_lease_is_billed_as_an_overrun,
             a_boot_that_is_not_heard_after_a_recall_is_silent,
             many_boots_at_once_stay_within_the_limit,
+            a_journal_is_had_by_one_gateway,
+        );
+    };
+}
+
+/// The contract of recalls, `Balances` and `Reconciliation`.
+#[macro_export]
+macro_rules! reconciliation_contract {
+    ($fresh:expr) => {
+        $crate::clauses!(reconciliation, $fresh;
+            what_somebody_lacks_is_recalled_from_those_who_have_it,
+            a_recall_is_repeated_while_somebody_lacks,
+            a_boot_is_heard_until_it_is_closed,
+            what_was_lent_is_listed_for_its_org,
+            a_release_frees_what_a_lost_boot_had_and_says_so,
+            a_resolution_is_made_once_and_leaves_its_act,
+        );
+    };
+}
+
+/// The contract of `Cells`.
+#[macro_export]
+macro_rules! cells_contract {
+    ($fresh:expr) => {
+        $crate::clauses!(cells, $fresh;
+            no_window_grants_more_than_its_limit,
+            a_need_is_taken_whole_or_not_at_all,
+            what_is_not_told_as_taken_is_given_back,
+            a_true_up_counts_in_its_slot,
+            a_message_that_comes_late_changes_nothing,
+            what_was_forgotten_is_told_anew,
+            a_silent_replica_keeps_its_share,
+            a_slice_leaves_something_to_the_others,
+            seats_are_given_back_and_taken_again,
+            the_wait_that_is_told_ends_with_a_slot,
+            one_org_cannot_take_of_another,
+            an_end_user_has_a_window_alone,
+            replicas_know_of_each_other,
+            of_many_at_once_each_cell_goes_to_one,
+            limits_agree_with_the_model,
         );
     };
 }

@@ -5,35 +5,46 @@
 //! to sweep, or to hand a log on.
 
 pub mod audit;
+mod books;
+pub mod cells;
+mod changes;
 pub mod clock;
 pub mod contract;
 pub mod entropy;
 pub mod idempotency;
 pub mod last_use;
+mod ledger;
 pub mod model;
 pub mod postgres;
 mod projection;
+pub mod redis;
 pub mod seal;
 pub mod session;
 pub mod sqlite;
 pub mod ticket;
 pub mod vault;
+mod watch;
+
+pub use self::ledger::{
+    Answer, Balances, Claimed, JOURNAL_QUIET_MILLIS, JournalClaim, LeaseState, Ledger, Lent, Need,
+    PotState, RECALL_GAP_MILLIS, Recalls, Reconciliation, Released, SELF_FENCE_MILLIS,
+    SHIPMENT_ROWS_MAX, Shipment, SyncAsk, SyncReply,
+};
+pub use self::watch::{Bell, Ring, Watch};
 
 use async_trait::async_trait;
 use audit::{Act, AuditLog};
 use idempotency::Idempotency;
 use last_use::LastUse;
 use policies::{
-    budget::{Balance, Chain, Pot},
     document::Object,
-    ids::{BootId, BudgetId, JournalId, KeyId, OrgId, ProjectId, RequestId, Revision},
+    ids::{KeyId, OrgId, ProjectId, RequestId, Revision},
     money::NanoUsd,
-    time::{Span, Timestamp},
+    time::Span,
     usage::{Decision, Tokens, UsageRecord},
 };
 use session::Sessions;
 use sqlx::postgres::PgDatabaseError;
-use std::sync::Arc;
 use ticket::Tickets;
 use vault::Vault;
 
@@ -52,6 +63,9 @@ pub enum Fault {
     /// It does not answer in time.
     #[error("store: {0}")]
     Away(String),
+    /// It does not let us in.
+    #[error("store: {0}")]
+    Refused(String),
     /// A row that breaks an invariant; the transaction was rolled back.
     #[error("store: invariant broken: {0}")]
     Broken(String),
@@ -61,13 +75,6 @@ pub enum Fault {
 /// keys before it has any settings.
 pub const INSTALLATION: OrgId = policies::authority::INSTALLATION;
 
-/// A budget that somebody lacks is recalled at most this often.
-pub const RECALL_GAP_MILLIS: i64 = 100;
-/// A gateway that had no contact for this long stops new holds.
-pub const SELF_FENCE_MILLIS: i64 = 15 * 60 * 1000;
-/// Rows of each kind in one [`Shipment`].
-pub const SHIPMENT_ROWS_MAX: usize = 1024;
-
 /// SQLite's primary code of a refused constraint; extended codes have it in their low byte.
 const SQLITE_CONSTRAINT: i64 = 19;
 
@@ -76,7 +83,7 @@ impl Fault {
     pub fn is_about_data(&self) -> bool {
         match self {
             Self::Broken(_) | Self::Unreadable { .. } => true,
-            Self::Away(_) | Self::Migrate(_) => false,
+            Self::Away(_) | Self::Refused(_) | Self::Migrate(_) => false,
             Self::Sqlite(cause) => {
                 cause.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
             }
@@ -151,93 +158,6 @@ pub trait Registry: Directory {
     async fn commit(&self, changes: Vec<Change>) -> Result<Committed, Fault>;
 }
 
-/// A hold that waits for money.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
-    pub chain: Chain,
-    pub amount: NanoUsd,
-}
-
-/// What a gateway tells and asks the ledger. Totals, not differences: safe to repeat.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SyncAsk {
-    pub needs: Vec<Need>,
-    /// The total given back so far, of each lease that gave something back.
-    pub returned: Vec<(Pot, NanoUsd)>,
-}
-
-/// What became of one need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Every pot of its chain was granted enough for it.
-    Granted,
-    /// Money is missing but may come back. `silent`: a gateway that has some of it is not seen.
-    Lack { budget: BudgetId, silent: bool },
-    /// `limit - settled - overrun < need` on this budget: final for its period.
-    Exhausted { budget: BudgetId, left: NanoUsd },
-    /// A period of its chain has ended; nothing was granted.
-    PeriodOver,
-}
-
-/// One lease as the ledger has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseState {
-    pub pot: Pot,
-    pub granted: NanoUsd,
-    /// The pot's room: limit - settled - overrun.
-    pub room: NanoUsd,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SyncReply {
-    /// An answer for each need in order, and the state of every pot that the message named.
-    Open { answers: Vec<Answer>, leases: Vec<LeaseState>, now: Timestamp },
-    /// The boot, or one of its leases, is no longer open: nothing else happened.
-    Closed,
-}
-
-/// What the journal brings: one org's rows.
-///
-/// A record with part 0 says what an attempt cost and counts: `counted` comes out of its lease.
-/// A record with a later part corrects it and states differences: `cost`, `counted` and `overrun`
-/// are each what the sum over the parts grows by. One whose outcome is known ends the attempt's
-/// hold. Its first part must be in the store, or in the same shipment.
-#[derive(Clone, Debug, Default)]
-pub struct Shipment {
-    pub records: Vec<Arc<UsageRecord>>,
-    pub decisions: Vec<Arc<Decision>>,
-}
-
-/// A balance with its open holds, for effective-budget views.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PotState {
-    pub pot: Pot,
-    pub balance: Balance,
-    /// Attempts whose cost is not known, each with what it counts above its cost.
-    pub indeterminate: Vec<(RequestId, u32, NanoUsd)>,
-}
-
-/// Budgets. Three transactions carry all money; each is safe to repeat, reorder or lose.
-///
-/// All lock in one order: boot, pots by id, leases. Folds are asserted in the transactions that
-/// change them: a broken one is [`Fault::Broken`] and changes nothing.
-#[async_trait]
-pub trait Ledger: Send + Sync {
-    /// Registers an incarnation of a gateway with its journal. Repeating it changes nothing.
-    async fn open_boot(&self, boot: &BootId, journal: &JournalId) -> Result<(), Fault>;
-    /// Takes, gives back, renews. A pot that has no balance yet begins with `settled` = the sum of
-    /// its scope's records in the span.
-    async fn sync(&self, org: &OrgId, boot: &BootId, ask: SyncAsk) -> Result<SyncReply, Fault>;
-    /// Journal rows, at most [`SHIPMENT_ROWS_MAX`] of each kind. Rows that are there already change
-    /// nothing. All or none: a row that fits no lease is [`Fault::Broken`].
-    async fn ship(&self, org: &OrgId, rows: Shipment) -> Result<(), Fault>;
-    /// Ends a boot whose rows are all shipped. `complete`: what its leases still have goes back.
-    /// Not complete: it becomes `unattributed`. Repeating it changes nothing.
-    async fn close(&self, boot: &BootId, complete: bool) -> Result<(), Fault>;
-    /// Every pot of the org that ends after `since`, ordered by budget and span.
-    async fn pots(&self, org: &OrgId, since: Timestamp) -> Result<Vec<PotState>, Fault>;
-}
-
 /// A column to add usage up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum By {
@@ -296,10 +216,15 @@ pub trait UsageLog: Send + Sync {
     ) -> Result<(Vec<UsageRecord>, Option<Decision>), Fault>;
 }
 
-/// Every memory in one engine. Those of administration are each in their own module.
-pub trait Store: Registry + Ledger + UsageLog + Administration {}
+/// What is remembered of budgets.
+pub trait Money: Ledger + Balances + Reconciliation {}
 
-impl<T: Registry + Ledger + UsageLog + Administration> Store for T {}
+impl<T: Ledger + Balances + Reconciliation> Money for T {}
+
+/// Every memory in one engine. Those of administration are each in their own module.
+pub trait Store: Registry + Money + UsageLog + Administration + Watch {}
+
+impl<T: Registry + Money + UsageLog + Administration + Watch> Store for T {}
 
 /// What only the control plane remembers.
 pub trait Administration: AuditLog + Sessions + Tickets + Vault + Idempotency + LastUse {}

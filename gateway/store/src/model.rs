@@ -1,6 +1,7 @@
 //! The model that the engines are measured against: plain maps, and sums made anew each time.
 
 mod audit;
+mod cells;
 mod directory;
 mod idempotency;
 mod last_use;
@@ -10,13 +11,17 @@ mod tickets;
 mod usage;
 mod vault;
 
-use crate::{Fault, audit::Entry, session::Session, ticket::Ticket, vault::WrappedKey};
+use crate::{
+    Fault, JournalClaim, audit::Entry, cells::WindowName, session::Session, ticket::Ticket,
+    vault::WrappedKey,
+};
 use idempotency::Claimed;
 use policies::{
     budget::{Balance, Pot},
     document::Document,
-    ids::{BootId, KeyId, OrgId, RequestId, Revision},
+    ids::{BootId, JournalId, KeyId, OrgId, RequestId, Revision},
     money::NanoUsd,
+    rate::claims::Claims,
     time::Timestamp,
     usage::{Decision, UsageRecord},
 };
@@ -34,6 +39,7 @@ pub struct Model {
 #[derive(Clone, Debug, Default)]
 struct World {
     orgs: BTreeMap<OrgId, Org>,
+    journals: BTreeMap<JournalId, JournalClaim>,
     boots: BTreeMap<BootId, Boot>,
     pots: BTreeMap<(OrgId, Pot), PotRow>,
     leases: BTreeMap<(OrgId, Pot, BootId), LeaseRow>,
@@ -51,6 +57,9 @@ struct World {
     /// By scope and key.
     claims: BTreeMap<(OrgId, String, String), Claimed>,
     last_uses: BTreeMap<(OrgId, KeyId), Timestamp>,
+    attendance: BTreeMap<BootId, Timestamp>,
+    heard: BTreeMap<(OrgId, BootId), cells::Heard>,
+    claims_of_limits: BTreeMap<(OrgId, WindowName), Claims>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,6 +70,7 @@ struct Org {
 
 #[derive(Clone, Copy, Debug)]
 struct Boot {
+    journal: JournalId,
     last_seen: Timestamp,
     state: State,
 }
@@ -87,6 +97,7 @@ struct LeaseRow {
     returned: NanoUsd,
     spent: NanoUsd,
     state: State,
+    recalled: Option<Timestamp>,
 }
 
 impl LeaseRow {

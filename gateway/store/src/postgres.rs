@@ -6,6 +6,8 @@
 //! gateways use one budget, is not needed. What each lock stands for is said where it is taken.
 
 mod audit;
+mod bell;
+mod cells;
 mod directory;
 mod idempotency;
 mod last_use;
@@ -35,9 +37,14 @@ use sqlx::{
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 use tokio::time;
 
+/// What wakes a gateway whose unused money somebody lacks; the payload is its boot's id in hex.
+const RECALL_CHANNEL: &str = "penstock_recall";
+/// What wakes every gateway because the settings of some org have changed.
+const SETTINGS_CHANNEL: &str = "penstock_settings";
 /// The role that the engine works as, whoever logs in. The migrations make it.
 const APP_ROLE: &str = "penstock_app";
 const CONNECTIONS_MAX: u32 = 16;
+const CONNECTIONS_FOR_LIMITS_MAX: u32 = 4;
 /// How long a call waits for a connection.
 const ACQUIRE_MILLIS_MAX: u64 = 5_000;
 /// How long a statement waits for a lock, how long it may take, and how long the server waits for
@@ -63,10 +70,13 @@ const DATA_CLASSES: [&str; 3] = ["22", "23", "54"];
 const TRY_AGAIN: [&str; 2] = ["40001", "40P01"];
 
 /// All changes of the tables, in order.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "initial", include_str!("../migrations/postgres/0001_initial.sql")),
     (2, "administration", include_str!("../migrations/postgres/0002_administration.sql")),
     (3, "ledger", include_str!("../migrations/postgres/0003_ledger.sql")),
+    (4, "cells", include_str!("../migrations/postgres/0004_cells.sql")),
+    (5, "recall", include_str!("../migrations/postgres/0005_recall.sql")),
+    (6, "session vouched", include_str!("../migrations/postgres/0006_session_vouched.sql")),
 ];
 
 /// A database server's one database.
@@ -108,8 +118,17 @@ impl Postgres {
     ///
     /// A commit survives the server if its `synchronous_commit` is on, which is its default.
     pub async fn open(url: &str) -> Result<Self, Fault> {
+        Self::open_with(url, CONNECTIONS_MAX).await
+    }
+
+    /// The same with few connections, for nothing but limits.
+    pub async fn open_for_limits(url: &str) -> Result<Self, Fault> {
+        Self::open_with(url, CONNECTIONS_FOR_LIMITS_MAX).await
+    }
+
+    async fn open_with(url: &str, connections_max: u32) -> Result<Self, Fault> {
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
+            .max_connections(connections_max)
             .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS_MAX))
             .after_connect(|connection, _| Box::pin(take_role(connection)))
             // Trying each time would cost each call a round trip.
@@ -137,10 +156,15 @@ impl Postgres {
         &self.pool
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a connection must not be left half way")]
     /// A transaction; its first round trip also says whose rows it sees.
     async fn begin(&self, sight: Sight<'_>) -> Result<Writing, Fault> {
         let sql = AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", sight.sql()));
-        Ok(self.pool.begin_with(sql).await?)
+        let pool = self.pool.clone();
+        // Whoever waits for it may go; a connection whose `BEGIN` nobody waited for would come back
+        // to the pool with a transaction open.
+        let begun = tokio::spawn(async move { pool.begin_with(sql).await });
+        begun.await.map_err(|cause| Fault::Away(cause.to_string()))?.map_err(Fault::from)
     }
 
     /// One statement in one round trip, the name of the org included. Nothing in `sql` may come

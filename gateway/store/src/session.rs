@@ -3,7 +3,7 @@
 use crate::Fault;
 use async_trait::async_trait;
 use policies::{
-    ids::{OrgId, UserId},
+    ids::{IdentityProviderId, OrgId, UserId},
     time::Timestamp,
 };
 
@@ -21,9 +21,19 @@ pub struct Session {
     pub address: Option<String>,
     /// How the user was known: `local`, or `oidc:` and the identity provider's name.
     pub how: String,
+    /// Whose word it stands on; none: a password of ours.
+    pub vouched: Option<Vouched>,
     /// What the identity provider wants to see at logout (OpenID Connect RP-Initiated Logout 1.0,
     /// section 2, `id_token_hint`).
     pub id_token_hint: Option<String>,
+}
+
+/// The identity provider that told who the user is, and what it told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    pub provider: IdentityProviderId,
+    pub issuer: String,
+    pub subject: String,
 }
 
 /// Who is logged in. Whether a session is past its end, or idle for too long, is the caller's to
@@ -45,8 +55,12 @@ pub trait Sessions: Send + Sync {
     async fn close_session(&self, org: &OrgId, sha256: &[u8; 32]) -> Result<bool, Fault>;
     /// Logs a user out everywhere; how many sessions there were.
     async fn close_sessions_of(&self, org: &OrgId, user: &UserId) -> Result<u64, Fault>;
-    /// Oldest first.
-    async fn sessions_of(&self, org: &OrgId, user: &UserId) -> Result<Vec<Session>, Fault>;
+    /// Oldest first, each with the SHA-256 of its token.
+    async fn sessions_of(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+    ) -> Result<Vec<([u8; 32], Session)>, Fault>;
     /// Removes those past their end, and tells how many. Spans orgs.
     async fn sweep_sessions(&self, now: Timestamp) -> Result<u64, Fault>;
 }

@@ -44,15 +44,30 @@ pub struct Sqlite {
     pen: Pen,
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Whether every commit survives a power failure, or only those that nothing could make good.
+    flushed: Flushed,
+}
+
+/// Which commits survive a power failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Settings and audit rows, which nothing else remembers.
+    Settings,
+    /// All, for one flush of the disk each: where the journal survives it as well.
+    Everything,
 }
 
 impl Sqlite {
     /// Opens `path` and brings its tables up to date; makes the file (only its owner may read
     /// it) and its folder where there is none.
     ///
-    /// A commit survives the end of the process. The last ones before a power failure may be
-    /// lost, which the journal makes good.
+    /// A commit survives the end of the process; a power failure only if it is of settings.
     pub async fn open(path: &Path) -> Result<Self, Fault> {
+        Self::open_with(path, Flushed::Settings).await
+    }
+
+    /// The same, where commits are flushed to the disk as `flushed` says.
+    pub async fn open_with(path: &Path, flushed: Flushed) -> Result<Self, Fault> {
         create(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -66,8 +81,8 @@ impl Sqlite {
         let writer = pool(1).connect_with(options.clone()).await?;
         migrate(&writer).await?;
         let readers = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
-        let pen = Pen::open(path).await?;
-        Ok(Self { pen, writer, readers })
+        let pen = Pen::open(path, flushed).await?;
+        Ok(Self { pen, writer, readers, flushed })
     }
 
     /// Ends all connections; the file is complete without its side files after that.
@@ -80,9 +95,30 @@ impl Sqlite {
     /// A transaction that has the write lock from its first statement on: one that only asks for
     /// it later fails at once when another process writes, whatever the busy timeout.
     async fn begin(&self) -> Result<Writing, Fault> {
+        self.begin_with(self.flushed).await
+    }
+
+    /// The same, for what nothing else remembers: its commit survives a power failure.
+    async fn begin_flushed(&self) -> Result<Writing, Fault> {
+        self.begin_with(Flushed::Everything).await
+    }
+
+    async fn begin_with(&self, flushed: Flushed) -> Result<Writing, Fault> {
         let turn = self.pen.take().await?;
+        // There is one connection, and whose turn it is has it.
+        sqlx::query(flushed.pragma()).execute(&self.writer).await?;
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Writing { transaction, turn })
+    }
+}
+
+impl Flushed {
+    /// In WAL mode: `NORMAL` flushes at checkpoints, `FULL` at each commit.
+    const fn pragma(self) -> &'static str {
+        match self {
+            Self::Settings => "PRAGMA synchronous = NORMAL",
+            Self::Everything => "PRAGMA synchronous = FULL",
+        }
     }
 }
 
@@ -111,8 +147,14 @@ fn create(path: &Path) -> io::Result<()> {
 async fn migrate(writer: &SqlitePool) -> Result<(), Fault> {
     let initial = include_str!("../migrations/sqlite/0001_initial.sql");
     let administration = include_str!("../migrations/sqlite/0002_administration.sql");
-    let migrations =
-        vec![migration(1, "initial", initial), migration(2, "administration", administration)];
+    let recall = include_str!("../migrations/sqlite/0003_recall.sql");
+    let vouched = include_str!("../migrations/sqlite/0004_session_vouched.sql");
+    let migrations = vec![
+        migration(1, "initial", initial),
+        migration(2, "administration", administration),
+        migration(3, "recall", recall),
+        migration(4, "session vouched", vouched),
+    ];
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     Migrator::with_migrations(migrations).run(&mut *transaction).await?;
     transaction.commit().await?;

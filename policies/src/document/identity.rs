@@ -145,6 +145,16 @@ pub struct InvitedTo {
     pub role: String,
 }
 
+/// Who decided about a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decider {
+    /// Of a user or a service account.
+    pub id: String,
+    /// As people know them at the time.
+    pub name: String,
+}
+
 /// What became of somebody's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -171,11 +181,18 @@ document! {
         state: Decided,
         /// Who decided, why and when (RFC 3339).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        decided_by: Option<String>,
+        decided_by: Option<Decider>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        decided_because: Option<String>,
+        decided_reason: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         decided_at: Option<String>,
+    }
+}
+
+impl IdentityProvider {
+    /// Whether sign-ins by it say in which groups people are.
+    pub fn fills_groups(&self) -> bool {
+        self.active && self.sign_in && self.sync_groups
     }
 }
 

@@ -158,6 +158,10 @@ document! {
         /// The value in an identity provider's groups claim that stands for this group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<String>,
+        /// The identity provider whose word the claim is. It may be left out where only one
+        /// provider of the org fills groups.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim_provider: Option<String>,
         /// The id that a directory (SCIM) knows the group by.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         external_id: Option<String>,
@@ -253,6 +257,10 @@ document! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(skip)]
         sha256: Option<String>,
+        /// How the secret ends, to tell keys apart. Written by Penstock, never by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(skip)]
+        tail: Option<String>,
         /// The secret before, for a while. Written by Penstock, never by hand.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(skip)]
@@ -279,6 +287,10 @@ document! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(skip)]
         sha256: Option<String>,
+        /// How the secret ends, to tell keys apart. Written by Penstock, never by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(skip)]
+        tail: Option<String>,
     }
 }
 

@@ -11,7 +11,7 @@ mod texts;
 use super::{LimitRule, Tenant};
 use crate::{
     authority,
-    document::{Document, Kind, Mistake, NAME_CHARS_MAX, Object, On},
+    document::{Document, Kind, Mistake, NAME_CHARS_MAX, Object, On, is_id},
     ids::{LimitId, OrgId, Revision},
     money::NanoUsd,
     refusal::Place,
@@ -85,6 +85,10 @@ impl<'a> Reading<'a> {
                 );
             } else if name.chars().any(char::is_control) || name.trim() != name {
                 self.mistake(document, "name", "has control characters, or white space around it");
+            }
+            // Things are found by id or by name: a name that is an id would stand for two.
+            if is_id(name) {
+                self.mistake(document, "name", "has the form of an id");
             }
             let count = seen.entry((document.kind(), name)).or_default();
             *count += 1;

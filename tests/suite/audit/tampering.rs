@@ -107,6 +107,26 @@ async fn an_untouched_log_is_in_order() {
 }
 
 #[tokio::test]
+async fn without_a_checkpoint_it_is_said_that_a_cut_tail_is_not_found_and_may_be_a_failure() {
+    let house = settled().await;
+    let log = fs::read_to_string(house.path("acme.ndjson")).unwrap();
+    let cut: Vec<&str> = log.lines().take(log.lines().count() - 1).collect();
+    fs::write(house.path("cut.ndjson"), cut.join("\n") + "\n").unwrap();
+    let required = ["verify-audit", "cut.ndjson", "--require-checkpoint"];
+
+    let alone = house.run(&["verify-audit", "cut.ndjson"]).await;
+    let refused = house.run(&required).await;
+    let with = house.run(&[&required[..], &["--checkpoints", KEPT]].concat()).await;
+
+    assert_eq!(alone.code(), Some(0), "{alone:?}");
+    assert!(!alone.stdout.contains("in order\n"), "{alone:?}");
+    assert!(alone.stdout.contains("rows cut off at its end cannot be missed"), "{alone:?}");
+    assert_eq!(refused.code(), Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("--checkpoints"), "{refused:?}");
+    found(&with, "the tail is cut");
+}
+
+#[tokio::test]
 async fn a_row_that_was_changed_dropped_swapped_or_forged_is_found_by_hashes_alone() {
     let house = settled().await;
     let store = unguarded(&house);

@@ -146,6 +146,105 @@ async fn credentials_from_before_a_moment_are_refused() {
 }
 
 #[tokio::test]
+async fn another_orgs_rule_neither_takes_a_token_nor_keeps_it_from_being_taken() {
+    let provider = Provider::start();
+    let signer = signer(&provider, "a");
+    let rule = json!({
+        "issuer": provider.issuer(), "audience": "penstock-ci", "claims": { "sub": "repo:*" },
+        "service_account": "thief", "project": "main",
+    });
+    let globex = Settings::of("globex").and("ServiceAccount", "thief", json!({})).and(
+        "WorkloadIdentity",
+        "all",
+        rule,
+    );
+    let house = open(with_workload(&provider).with(globex)).await;
+    let token = signer.token(&job(&provider));
+    let form = [("grant_type", EXCHANGE), ("subject_token", &token), ("subject_token_type", JWT)];
+
+    let open = post(&house, &form).await;
+    assert_eq!(open.status, 400);
+    let told = open.json().await;
+    assert!(told.text("error_description").contains("name the organization"), "{told}");
+    let named = post(&house, &[&form[..], &[("org", "acme")]].concat()).await;
+    assert_eq!(named.status, 200);
+    let credential = named.json().await.text("access_token").to_owned();
+    assert_eq!(chat(&house, &credential, &[("openai-organization", "acme")]).await.status, 200);
+
+    let org = admin(&house, Method::GET, "/admin/v1/org", Value::Null).await;
+    let addressed = format!("penstock:{}", org.text("id"));
+    let path = "/admin/v1/workload_identities";
+    let list = admin(&house, Method::GET, path, Value::Null).await;
+    let path = format!("{path}/{}", list.text("data.0.id"));
+    admin(&house, Method::PATCH, &path, json!({ "audience": addressed })).await;
+    until_status(&house, &credential, &[], 401).await;
+    let token = signer.token(&with(job(&provider), "aud", json!(addressed)));
+    assert_eq!(exchange(&house, &token, JWT).await.status, 200, "its audience is acme alone");
+}
+
+#[tokio::test]
+async fn a_credential_ends_with_what_it_stands_on() {
+    let provider = Provider::start();
+    let signer = signer(&provider, "a");
+    let house = open(with_workload(&provider)).await;
+    let id_token = signer.token(&with(claims(&provider, "ada"), "aud", json!("penstock-cli")));
+    let given = async |token: &str, kind: &str| {
+        let told = exchange(&house, token, kind).await.json().await;
+        let credential = told.text("access_token").to_owned();
+        until_status(&house, &credential, &[], 200).await;
+        credential
+    };
+    let path = "/admin/v1/identity_providers";
+    let list = admin(&house, Method::GET, path, Value::Null).await;
+    let path = format!("{path}/{}", list.text("data.0.id"));
+    for (off, on) in [
+        (json!({ "sign_in": false }), json!({ "sign_in": true })),
+        (json!({ "active": false }), json!({ "active": true })),
+        (json!({ "issuer": "https://elsewhere.example" }), json!({ "issuer": provider.issuer() })),
+    ] {
+        let credential = given(&id_token, ID_TOKEN).await;
+        admin(&house, Method::PATCH, &path, off.clone()).await;
+        until_status(&house, &credential, &[], 401).await;
+        admin(&house, Method::PATCH, &path, on).await;
+        until_status(&house, &credential, &[], 200).await;
+    }
+
+    let credential = given(&id_token, ID_TOKEN).await;
+    let ada = format!("/admin/v1/users/{}", ids(&house).await["ada"]);
+    admin(&house, Method::PATCH, &ada, json!({ "identities": [] })).await;
+    until_status(&house, &credential, &[], 401).await;
+
+    let credential = given(&signer.token(&job(&provider)), JWT).await;
+    let path = "/admin/v1/workload_identities";
+    let list = admin(&house, Method::GET, path, Value::Null).await;
+    let path = format!("{path}/{}", list.text("data.0.id"));
+    let tighter = json!({ "claims": { "sub": "repo:acme/app:ref:refs/heads/release" } });
+    admin(&house, Method::PATCH, &path, tighter).await;
+    until_status(&house, &credential, &[], 401).await;
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_is_not_heard_before_its_token_is_looked_at() {
+    let provider = Provider::start();
+    let signer = signer(&provider, "a");
+    let house = open(with_workload(&provider)).await;
+    let forged = Signer::new("a").token(&job(&provider));
+    let mut last = 0;
+    for _ in 0..200 {
+        last = exchange(&house, &forged, JWT).await.status.as_u16();
+        if last == 429 {
+            break;
+        }
+    }
+
+    assert_eq!(last, 429);
+    let good = exchange(&house, &signer.token(&job(&provider)), JWT).await;
+    assert!(matches!(good.status.as_u16(), 200 | 429), "{}", good.status);
+    let key = house.key("ada-key").to_owned();
+    assert_eq!(chat(&house, &key, &[]).await.status, 200, "a key is let in from anywhere");
+}
+
+#[tokio::test]
 async fn requests_that_are_no_exchange_are_told_so() {
     let provider = Provider::start();
     let signer = signer(&provider, "a");

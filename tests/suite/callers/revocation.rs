@@ -47,6 +47,48 @@ async fn a_revoked_key_is_refused_within_a_second_under_load() {
 }
 
 #[tokio::test]
+async fn a_persons_key_ends_with_their_place_in_its_project_and_opens_again_with_it() {
+    let provider = Provider::start();
+    let house = open(acme(&provider).and("Group", "crew", json!({ "members": ["ada"] }))).await;
+    let key = house.key("ada-key").to_owned();
+    let found = admin(&house, Method::GET, "/admin/v1/projects?name=main", Value::Null).await;
+    let project = found.text("data.0.id").to_owned();
+    let listed = format!("/v1/organization/projects/{project}/api_keys");
+    let path = format!("/admin/v1/projects/{project}");
+    let member = |who: Value, role: &str| json!({ "who": who, "role": role });
+    assert_eq!(chat(&house, &key, &[]).await.status, 200);
+
+    for (members, status, access) in [
+        (json!([member(json!({ "user": "bob" }), "developer")]), 401, "inactive"),
+        (json!([member(json!({ "group": "crew" }), "developer")]), 200, "active"),
+        (json!([member(json!({ "user": "ada" }), "viewer")]), 403, "inactive"),
+        (json!([]), 401, "inactive"),
+        (json!([member(json!({ "user": "ada" }), "developer")]), 200, "active"),
+    ] {
+        admin(&house, Method::PATCH, &path, json!({ "members": members })).await;
+        let saved = Instant::now();
+        until_status(&house, &key, &[], status).await;
+
+        assert!(saved.elapsed() <= ENFORCED_MAX, "{members}: {:?}", saved.elapsed());
+        let keys = admin(&house, Method::GET, &listed, Value::Null).await;
+        assert_eq!(keys.text("data.0.owner_project_access"), access, "{members}");
+    }
+}
+
+#[tokio::test]
+async fn an_admin_key_is_told_from_a_key_that_is_unknown() {
+    let provider = Provider::start();
+    let house = open(acme(&provider)).await;
+
+    let answer = chat(&house, house.key("boss"), &[]).await;
+
+    assert_eq!(answer.status, 401);
+    let told = answer.json().await;
+    assert_eq!(told.text("error.code"), "unauthenticated");
+    assert!(told.text("error.message").contains("admin key"), "{told}");
+}
+
+#[tokio::test]
 async fn an_open_stream_of_somebody_revoked_ends_as_an_error_and_is_billed() {
     let provider = Provider::start();
     let signer = signer(&provider, "a");

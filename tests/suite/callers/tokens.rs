@@ -136,11 +136,35 @@ async fn two_orgs_with_one_issuer_are_told_apart() {
 
     assert_eq!(chat(&house, &token, &[]).await.status, 400, "both know her");
     for (org, status) in [("acme", 200), ("globex", 200), ("initech", 401)] {
-        let answer = chat(&house, &token, &[("openai-organization", org)]).await;
-        assert_eq!(answer.status, status, "{org}");
+        for header in ["openai-organization", "x-penstock-org"] {
+            let answer = chat(&house, &token, &[(header, org)]).await;
+            assert_eq!(answer.status, status, "{header}: {org}");
+        }
     }
+    let both = [("openai-organization", "acme"), ("x-penstock-org", "globex")];
+    assert_eq!(chat(&house, &token, &both).await.status, 403, "two are named");
     let bob = signer.token(&claims(&provider, "bob"));
-    assert_eq!(chat(&house, &bob, &[]).await.status, 200, "only acme knows him");
+    assert_eq!(chat(&house, &bob, &[]).await.status, 400, "who knows him is not for us to guess");
+    assert_eq!(chat(&house, &bob, &[("openai-organization", "acme")]).await.status, 200);
+    let thief = Signer::new("a").token(&claims(&provider, "bob"));
+    assert_eq!(chat(&house, &thief, &[]).await.status, 401, "a forged one is told nothing");
+    the_audience_names_the_org(&house, &signer, claims(&provider, "bob")).await;
+}
+
+/// A token that is made out to an org by its id needs no header, and is no other org's.
+async fn the_audience_names_the_org(house: &House, signer: &Signer, bob: Value) {
+    let org = admin(house, Method::GET, "/admin/v1/org", Value::Null).await;
+    let addressed = format!("penstock:{}", org.text("id"));
+    let list = admin(house, Method::GET, "/admin/v1/identity_providers", Value::Null).await;
+    let path = format!("/admin/v1/identity_providers/{}", list.text("data.0.id"));
+    let audiences = json!({ "audiences": ["models", addressed] });
+    admin(house, Method::PATCH, &path, audiences).await;
+
+    let token = signer.token(&with(bob.clone(), "aud", json!(addressed)));
+    until_status(house, &token, &[], 200).await;
+    let anothers = json!([format!("penstock:org_{}", "0".repeat(32)), "models"]);
+    let anothers = signer.token(&with(bob, "aud", anothers));
+    assert_eq!(chat(house, &anothers, &[]).await.status, 400);
 }
 
 /// Requests of the flood that are under way at once.

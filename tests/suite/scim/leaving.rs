@@ -84,6 +84,7 @@ async fn sign_in(sqlite: &Sqlite, org: policies::ids::OrgId, user: &str) {
         expires: now.plus_millis(3_600_000),
         address: None,
         how: "local".to_owned(),
+        vouched: None,
         id_token_hint: None,
     };
     sqlite.open_session(&fingerprint(TOKEN), &session).await.unwrap();

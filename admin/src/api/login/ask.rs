@@ -38,7 +38,7 @@ pub(crate) fn read<T: DeserializeOwned>(context: &Context) -> Result<(T, Asker),
 }
 
 /// Whether a page is wanted, rather than JSON.
-pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }

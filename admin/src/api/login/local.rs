@@ -25,7 +25,7 @@ use policies::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-use store::{clock, seal::Secret};
+use store::{clock, seal::Secret, session::Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,11 +51,9 @@ pub(super) async fn sign_in(context: Context) -> Result<Response, Failure> {
                 None => None,
             };
             let offer = super::offer(&context, org, known.as_ref());
-            Ok(page::login(
-                &context,
-                &page::Offer { return_to: to.to_owned(), ..offer },
-                Some(&failure),
-            ))
+            let offer =
+                page::Offer { return_to: to.to_owned(), email: Some(email.clone()), ..offer };
+            Ok(page::login(&context, &offer, Some(&failure)))
         }
     }
 }
@@ -91,7 +89,8 @@ async fn enter(
         (None, Some(known), Some((user, document))) => {
             attempt.succeeded();
             let (org, name) = (known.settings.org, document.name);
-            session::open(context, &Proven { org, user, name, how: "local".to_owned() }).await
+            let how = "local".to_owned();
+            session::open(context, &Proven { org, user, name, how, vouched: None }).await
         }
         (reason, known, _) => {
             let org = known.map_or(INSTALLATION, |known| known.settings.org);
@@ -135,7 +134,7 @@ pub(super) async fn change(context: Context) -> Result<Response, Failure> {
     let (Change { old, new }, _) = ask::read(&context)?;
     let (old, new) = (Secret::new(old), Secret::new(new));
     let who = context.who()?;
-    let Proof::Session(user, _) = who.proof else {
+    let Proof::Session(user, sha256) = who.proof else {
         let what = "a password is changed by its own person, signed in".to_owned();
         return Err(Failure::Escalation { what });
     };
@@ -156,7 +155,7 @@ pub(super) async fn change(context: Context) -> Result<Response, Failure> {
     attempt.succeeded();
     let hash = services.sign_in.passwords.hash(new).await?;
     let act = context.act("user.password_changed");
-    let editor = Editor { org: home, rights: None, user: Some(user), act };
+    let editor = Editor::system(home, act);
     let edited = edit(services, &editor, |draft| {
         draft.update(Kind::User, user.as_bytes(), |document| {
             if let Document::User(user) = document {
@@ -166,8 +165,11 @@ pub(super) async fn change(context: Context) -> Result<Response, Failure> {
         })
     });
     edited.await?;
+    let session = services.store.session(&sha256).await?.ok_or(Failure::Unauthenticated)?;
     services.store.close_sessions_of(&home, &user).await?;
-    let proven = Proven { org: home, user, name, how: "local".to_owned() };
+    // It stands on the same as before: a password may open none.
+    let Session { how, vouched, .. } = session;
+    let proven = Proven { org: home, user, name, how, vouched };
     let opened = session::open(&context, &proven).await?;
     let mut answer = empty();
     answer.headers_mut().append(header::SET_COOKIE, opened.cookie);

@@ -16,23 +16,33 @@ pub(super) struct Offer {
     /// Whether passwords of ours are taken.
     pub(super) local: bool,
     pub(super) return_to: String,
+    /// As it was typed at the last try.
+    pub(super) email: Option<String>,
+}
+
+/// What somebody typed at a try that did not work: nothing but the password is typed again.
+#[derive(Default)]
+pub(in crate::api) struct Typed {
+    pub(in crate::api) org: Option<String>,
+    pub(in crate::api) email: Option<String>,
 }
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--back:#f4f4f1;--card:#fff;--ink:#1c2024;--dim:#60646c;\
---line:#d5d6d2;--act:#0b5c55;--on:#fff;--bad:#a4262c}\
+--line:#d5d6d2;--edge:#73777d;--act:#0b5c55;--on:#fff;--bad:#a4262c}\
 @media(prefers-color-scheme:dark){:root{--back:#131516;--card:#1c1f21;--ink:#eceeee;--dim:#a0a6aa;\
---line:#3a3f42;--act:#5fc9bd;--on:#08211f;--bad:#ff9a93}}\
+--line:#3a3f42;--edge:#868d92;--act:#5fc9bd;--on:#08211f;--bad:#ff9a93}}\
 *{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;\
 padding:1.5rem;background:var(--back);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\
 main{width:100%;max-width:23rem;padding:2rem;background:var(--card);border:1px solid var(--line);\
 border-radius:.75rem}\
 .mark{margin:0 0 1.5rem;font-weight:650;letter-spacing:.02em;color:var(--act)}\
 h1{margin:0 0 .25rem;font-size:1.35rem;line-height:1.25}p{margin:0 0 1.25rem;color:var(--dim)}\
+main>p>a,main>a:not(.act),li>a{color:var(--act)}ul{margin:0 0 1.25rem;padding-left:1.2rem}\
 form{display:grid;gap:1rem}label{display:grid;gap:.3rem;font-size:.9rem;font-weight:550}\
 small{font-weight:400;color:var(--dim)}\
 input{width:100%;padding:.6rem .7rem;font:inherit;color:inherit;background:var(--back);\
-border:1px solid var(--line);border-radius:.45rem}\
+border:1px solid var(--edge);border-radius:.45rem}\
 button,.act{display:block;width:100%;padding:.65rem 1rem;font:inherit;font-weight:600;\
 text-align:center;text-decoration:none;color:var(--on);background:var(--act);\
 border:1px solid transparent;\
@@ -41,6 +51,8 @@ border-radius:.45rem;cursor:pointer}\
 :focus-visible{outline:3px solid var(--act);outline-offset:2px}\
 .or{margin:1.25rem 0;text-align:center;font-size:.85rem}\
 .bad{padding:.6rem .8rem;color:var(--bad);border:1px solid currentColor;border-radius:.45rem}";
+
+const FOCUS: &str = " autofocus";
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
@@ -52,9 +64,10 @@ pub(super) fn login(context: &Context, offer: &Offer, failure: Option<&Failure>)
         None => body.push_str("<p>with your organization, or as an operator</p>"),
     }
     body.push_str(&complaint(failure));
-    for (name, url) in &offer.providers {
+    for (place, (name, url)) in offer.providers.iter().enumerate() {
         let (name, url) = (escaped(name), escaped(url));
-        body.push_str(&format!("<a class=\"act\" href=\"{url}\">Continue with {name}</a>"));
+        let first = if place == 0 && offer.email.is_none() { FOCUS } else { "" };
+        body.push_str(&format!("<a class=\"act\"{first} href=\"{url}\">Continue with {name}</a>"));
     }
     if offer.local {
         if !offer.providers.is_empty() {
@@ -62,7 +75,9 @@ pub(super) fn login(context: &Context, offer: &Offer, failure: Option<&Failure>)
         }
         body.push_str(&password_form(offer));
     }
-    if offer.org.is_none() {
+    if offer.org.is_some() {
+        body.push_str("<p class=\"or\"><a href=\"/login\">Another organization</a></p>");
+    } else {
         body.push_str(
             "<p class=\"or\">Single sign-on? Name your organization:</p>\
              <form method=\"get\" action=\"/login\"><label>Organization\
@@ -76,42 +91,117 @@ pub(super) fn login(context: &Context, offer: &Offer, failure: Option<&Failure>)
 
 fn password_form(offer: &Offer) -> String {
     let back = escaped(&offer.return_to);
+    let email = escaped(offer.email.as_deref().unwrap_or_default());
+    // The first field that is still to be filled in.
+    let [of_org, of_email, of_password] = match (&offer.email, &offer.org) {
+        (Some(_), _) => ["", "", FOCUS],
+        (None, Some(_)) if offer.providers.is_empty() => ["", FOCUS, ""],
+        (None, Some(_)) => ["", "", ""],
+        (None, None) => [FOCUS, "", ""],
+    };
     let org = match &offer.org {
         Some(org) => {
             format!("<input type=\"hidden\" name=\"org\" value=\"{}\">", escaped(org))
         }
-        None => "<label>Organization <small>empty for operators of this installation</small>\
-                 <input name=\"org\" autocomplete=\"organization\"></label>"
-            .to_owned(),
+        None => format!(
+            "<label>Organization <small>empty for operators of this installation</small>\
+             <input name=\"org\"{of_org} autocomplete=\"organization\"></label>"
+        ),
     };
     format!(
         "<form method=\"post\" action=\"/login/local\">\
          <input type=\"hidden\" name=\"return_to\" value=\"{back}\">{org}\
-         <label>Email<input name=\"email\" type=\"email\" required autocomplete=\"username\">\
-         </label><label>Password<input name=\"password\" type=\"password\" required \
+         <label>Email<input name=\"email\" type=\"email\" required{of_email} value=\"{email}\" \
+         autocomplete=\"username\"></label>\
+         <label>Password<input name=\"password\" type=\"password\" required{of_password} \
          autocomplete=\"current-password\"></label><button>Sign in</button></form>"
     )
 }
 
 /// The page of the one-time setup link.
-pub(in crate::api) fn setup(context: &Context, token: &str, failure: Option<&Failure>) -> Response {
+pub(in crate::api) fn setup(
+    context: &Context,
+    token: &str,
+    typed: &Typed,
+    failure: Option<&Failure>,
+) -> Response {
     let token = escaped(token);
+    let of = |text: &Option<String>| escaped(text.as_deref().unwrap_or_default());
+    let (email, org) = (of(&typed.email), of(&typed.org));
+    let [of_email, of_password] = if email.is_empty() { [FOCUS, ""] } else { ["", FOCUS] };
     let complaint = complaint(failure);
     let body = format!(
         "<h1>Welcome to Penstock</h1><p>Make the account that runs this installation. This link \
          works once.</p>{complaint}<form method=\"post\" action=\"/setup\">\
          <input type=\"hidden\" name=\"token\" value=\"{token}\">\
-         <label>Email<input name=\"email\" type=\"email\" required autofocus \
+         <label>Email<input name=\"email\" type=\"email\" required{of_email} value=\"{email}\" \
          autocomplete=\"username\"></label>\
          <label>Password <small>at least {PASSWORD_CHARS_MIN} characters</small>\
-         <input name=\"password\" type=\"password\" required minlength=\"{PASSWORD_CHARS_MIN}\" \
+         <input name=\"password\" type=\"password\" required{of_password} minlength=\"{PASSWORD_CHARS_MIN}\" \
          autocomplete=\"new-password\"></label>\
          <label>First organization <small>optional; you will own it</small>\
-         <input name=\"org\" autocomplete=\"organization\"></label>\
+         <input name=\"org\" value=\"{org}\" autocomplete=\"organization\"></label>\
          <button>Set up</button></form>"
     );
     let status = failure.map_or(StatusCode::OK, Failure::status);
     page(context, status, "Set up", &body)
+}
+
+/// The page of a link by which `user` sets a password.
+pub(in crate::api) fn first_password(
+    context: &Context,
+    token: &str,
+    user: &str,
+    failure: Option<&Failure>,
+) -> Response {
+    let (token, user, complaint) = (escaped(token), escaped(user), complaint(failure));
+    let body = format!(
+        "<h1>Set a password</h1><p>For {user}. This link works once.</p>{complaint}\
+         <form method=\"post\" action=\"/setup\">\
+         <input type=\"hidden\" name=\"token\" value=\"{token}\">\
+         <label>Password <small>at least {PASSWORD_CHARS_MIN} characters</small>\
+         <input name=\"password\" type=\"password\" required{FOCUS} \
+         minlength=\"{PASSWORD_CHARS_MIN}\" autocomplete=\"new-password\"></label>\
+         <button>Set it</button></form>"
+    );
+    let status = failure.map_or(StatusCode::OK, Failure::status);
+    page(context, status, "Set a password", &body)
+}
+
+/// The page of a setup link that opens nothing.
+pub(in crate::api) fn void_link(context: &Context) -> Response {
+    let body = format!(
+        "<h1>This link does not work</h1>{}<a class=\"act\" href=\"/login\">Sign in</a>",
+        complaint(Some(&crate::api::setup::VOID))
+    );
+    page(context, StatusCode::NOT_FOUND, "Set up", &body)
+}
+
+/// Where the admin listener begins, until there is more to see.
+pub(in crate::api) fn landing(context: &Context, signed_in: bool) -> Response {
+    let way = match signed_in {
+        true => {
+            "<a class=\"act\" href=\"/admin/v1/me\">Who you are, and what you may do</a>\
+             <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>"
+        }
+        false => "<a class=\"act\" autofocus href=\"/login\">Sign in</a>",
+    };
+    let body = format!(
+        "<h1>Penstock</h1><p>This is where an installation is administered. Models are called at \
+         its client listener.</p>{way}<p class=\"or\"><a href=\"/docs/\">Manual</a> · \
+         <a href=\"/docs/openapi.json\">API description</a> · <a href=\"/readyz\">Readiness</a></p>"
+    );
+    page(context, StatusCode::OK, "Administration", &body)
+}
+
+/// The manual's table of contents: each page's address and title.
+pub(in crate::api) fn contents(context: &Context, pages: &[(String, &str)]) -> Response {
+    let line = |(path, title): &(String, &str)| {
+        format!("<li><a href=\"{}\">{}</a></li>", escaped(path), escaped(title))
+    };
+    let lines: String = pages.iter().map(line).collect();
+    let body = format!("<h1>Manual</h1><ul>{lines}</ul><a href=\"/\">Back</a>");
+    page(context, StatusCode::OK, "Manual", &body)
 }
 
 /// A page that only tells that it did not work.
@@ -140,12 +230,19 @@ fn complaint(failure: Option<&Failure>) -> String {
     let said = match failure {
         None => return String::new(),
         Some(Failure::TooMany { retry_secs }) => {
-            format!("Too many tries. Wait {retry_secs} seconds, then try again.")
+            let seconds = if *retry_secs == 1 { "second" } else { "seconds" };
+            format!("Too many tries. Wait {retry_secs} {seconds}, then try again.")
         }
         Some(Failure::Unavailable) => "Something does not answer. Try again.".to_owned(),
         Some(Failure::Invalid(mistakes)) => {
             let mistakes = mistakes.iter().map(|it| format!("{} {}", it.field, it.message));
             mistakes.collect::<Vec<_>>().join("; ")
+        }
+        Some(failure) if *failure == crate::api::setup::VOID => {
+            "This setup link is wrong, older than 24 hours, or was used. As long as nobody runs \
+             the installation, penstock serve prints a new one when it starts; for a user, \
+             penstock setup-link makes a new one."
+                .to_owned()
         }
         Some(Failure::Taken { what }) => format!("{what} is taken."),
         Some(_) => "That did not work. Try again, or ask an administrator.".to_owned(),
@@ -198,7 +295,46 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use super::{STYLE, escaped};
+
+    /// The colour of this name, in light and in dark.
+    fn colours(name: &str) -> [f64; 2] {
+        let mark = format!("--{name}:#");
+        let found = STYLE.split(&mark).skip(1).map(|rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+            let wide = if digits.len() == 3 { 1 } else { 2 };
+            let part = |at: usize| {
+                let text = &digits[at * wide..(at + 1) * wide];
+                let text = if wide == 1 { text.repeat(2) } else { text.to_owned() };
+                f64::from(u8::from_str_radix(&text, 16).unwrap()) / 255.0
+            };
+            // Relative luminance (WCAG 2.2).
+            let linear = |part: f64| match part <= 0.04045 {
+                true => part / 12.92,
+                false => ((part + 0.055) / 1.055).powf(2.4),
+            };
+            0.2126 * linear(part(0)) + 0.7152 * linear(part(1)) + 0.0722 * linear(part(2))
+        });
+        found.collect::<Vec<_>>().try_into().unwrap()
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let pairs = colours(one).into_iter().zip(colours(other));
+        let ratio = |(one, other): (f64, f64)| (one.max(other) + 0.05) / (one.min(other) + 0.05);
+        pairs.map(ratio).fold(f64::INFINITY, f64::min)
+    }
+
+    /// WCAG 2.2, 1.4.11 and 1.4.3.
+    #[test]
+    fn fields_and_text_stand_out_in_light_and_in_dark() {
+        for back in ["back", "card"] {
+            assert!(3.0 <= contrast("edge", back), "edge on {back}: {}", contrast("edge", back));
+            for ink in ["ink", "dim", "bad", "act"] {
+                assert!(4.5 <= contrast(ink, back), "{ink} on {back}: {}", contrast(ink, back));
+            }
+        }
+        assert!(4.5 <= contrast("on", "act"));
+    }
 
     #[test]
     fn no_text_becomes_a_tag_or_ends_an_attribute() {

@@ -10,7 +10,7 @@ use crate::{
 use axum::{http::StatusCode, response::Response};
 use policies::{
     document::{Document, Kind, Previous},
-    key::{admin_key_text, key_text},
+    key::{admin_key_text, key_text, tail},
     permission::Permission,
     route::Method,
 };
@@ -40,6 +40,13 @@ pub const ROWS: &[Row] = &[
     .takes("Rotation")
     .gives(200, Some("AdminKeyObject"))
     .0,
+    Build(row(Method::Post, "/admin/v1/keys/{id}/end-grace", Permission::WriteKeys, |context| {
+        Box::pin(end_grace(context))
+    }))
+    .at(Place::Object(Kind::Key, 0))
+    .says("End the grace of a key's old secret now; without one, nothing changes")
+    .gives(200, Some("KeyObject"))
+    .0,
 ];
 
 #[derive(Deserialize)]
@@ -67,7 +74,7 @@ async fn rotate(context: Context, kind: Kind) -> Result<Response, Failure> {
                 let old = key.sha256.take().filter(|_| 0 < grace_minutes);
                 key.previous = old.map(|sha256| Previous { sha256, until: until.clone() });
             }
-            set_hash(document, &hash);
+            set_secret(document, &secret, &hash);
             Ok(())
         })?;
         object(draft, kind, id)
@@ -75,11 +82,28 @@ async fn rotate(context: Context, kind: Kind) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &edited.await?.value, Some(secret)))
 }
 
-/// Writes the hash of a new secret into a key of either kind.
-pub(super) fn set_hash(document: &mut Document, hash: &str) {
+/// The old secret is refused from now on; the new one stays as it is.
+async fn end_grace(context: Context) -> Result<Response, Failure> {
+    let id = id(&context, Kind::Key)?;
+    let mut editor = context.editor()?;
+    editor.act.action = "key.grace_ended".to_owned();
+    let edited = edit(&context.services, &editor, |draft| {
+        draft.update(Kind::Key, &id, |document| {
+            if let Document::Key(key) = document {
+                key.previous = None;
+            }
+            Ok(())
+        })?;
+        object(draft, Kind::Key, id)
+    });
+    Ok(answer(StatusCode::OK, &edited.await?.value, None))
+}
+
+/// Writes what is kept of a new secret into a key of either kind: its hash, and how it ends.
+pub(super) fn set_secret(document: &mut Document, secret: &str, hash: &str) {
     if let Document::Key(key) = document {
-        key.sha256 = Some(hash.to_owned());
+        (key.sha256, key.tail) = (Some(hash.to_owned()), tail(secret));
     } else if let Document::AdminKey(key) = document {
-        key.sha256 = Some(hash.to_owned());
+        (key.sha256, key.tail) = (Some(hash.to_owned()), tail(secret));
     }
 }

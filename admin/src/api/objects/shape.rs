@@ -2,17 +2,21 @@
 
 use crate::{
     failure::{Failure, Invalid},
-    service::{apply::fingerprint_of, edit::shown, schema},
+    service::{
+        apply::{Misfit, fingerprint_of, fitted},
+        edit::shown,
+        schema,
+    },
 };
 use policies::{
-    document::{Document, Kind, Object},
+    document::{Document, Key, Kind, Object},
     rights::Reach,
     time::Timestamp,
 };
 use serde_json::{Map, Value};
 
 /// Fields that the API writes around a document, and does not read.
-const OURS: [&str; 4] = ["object", "id", "created_at", "kind"];
+const OURS: [&str; 5] = ["object", "id", "created_at", "kind", "previous_secret_until"];
 
 /// An object as the API shows it: its document with id and age, without org and secrets.
 pub(crate) fn view(object: &Object) -> Value {
@@ -24,6 +28,9 @@ pub(crate) fn view(object: &Object) -> Value {
     fields.insert("created_at".to_owned(), Value::String(age(object.id).rfc3339()));
     if let Value::Object(body) = body(document) {
         fields.extend(body);
+    }
+    if let Document::Key(Key { previous: Some(previous), .. }) = document {
+        fields.insert("previous_secret_until".to_owned(), Value::from(previous.until.as_str()));
     }
     Value::Object(fields)
 }
@@ -60,7 +67,7 @@ pub(crate) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, F
     for name in OURS {
         fields.remove(name);
     }
-    for name in ["sha256", "previous", "password"] {
+    for name in ["sha256", "tail", "previous", "password"] {
         if fields.contains_key(name) {
             return Err(Failure::invalid(name, "is written by Penstock, never by hand"));
         }
@@ -72,33 +79,24 @@ pub(crate) fn document(kind: Kind, org: &str, body: Value) -> Result<Document, F
             return Err(Failure::invalid(name, "is sealed by Penstock, never by hand"));
         }
     }
-    known(kind, &fields)?;
-    fields.insert("kind".to_owned(), Value::String(schema::title(kind)));
+    if fields.contains_key("org") {
+        return Err(Failure::invalid("org", "unknown field: the org is the one that is asked"));
+    }
     if kind != Kind::Org {
         fields.insert("org".to_owned(), Value::String(org.to_owned()));
     }
-    serde_json::from_value(Value::Object(fields))
-        .map_err(|fault| Failure::invalid("", fault.to_string()))
+    let title = schema::title(kind);
+    let mut fitting = fitted(schema::shapes(), &title, &Value::Object(fields)).map_err(misfits)?;
+    if let Value::Object(fields) = &mut fitting {
+        fields.insert("kind".to_owned(), Value::String(title));
+    }
+    serde_json::from_value(fitting).map_err(|fault| Failure::invalid("", fault.to_string()))
 }
 
-/// Every unknown and every missing field at once, by name.
-fn known(kind: Kind, fields: &Map<String, Value>) -> Result<(), Failure> {
-    let Some(shape) = schema::shapes().get(&schema::title(kind)) else { return Ok(()) };
-    let properties = shape.get("properties").and_then(Value::as_object);
-    let unknown = fields.keys().filter(|name| {
-        name.as_str() == "org" || properties.is_some_and(|known| !known.contains_key(*name))
-    });
-    let mut mistakes: Vec<Invalid> = unknown
-        .map(|name| Invalid { field: name.clone(), message: "unknown field".to_owned() })
-        .collect();
-    let required = shape.get("required").and_then(Value::as_array).into_iter().flatten();
-    let missing = required
-        .filter_map(Value::as_str)
-        .filter(|name| *name != "org" && !fields.contains_key(*name));
-    mistakes.extend(
-        missing.map(|name| Invalid { field: name.to_owned(), message: "is missing".to_owned() }),
-    );
-    if mistakes.is_empty() { Ok(()) } else { Err(Failure::Invalid(mistakes)) }
+/// The same mistakes in the API's words.
+pub(crate) fn misfits(misfits: Vec<Misfit>) -> Failure {
+    let invalid = |it: Misfit| Invalid { field: it.field, message: it.message };
+    Failure::Invalid(misfits.into_iter().map(invalid).collect())
 }
 
 /// JSON Merge Patch (RFC 7396, section 2): null removes, objects merge, all else replaces.

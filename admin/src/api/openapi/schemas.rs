@@ -1,8 +1,9 @@
 //! Schemas of bodies: those that documents are read by, and the few that only the API has.
 
-use crate::service::schema::shapes;
+use crate::{probe::Tried, service::schema::shapes};
 use policies::document::Kind;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// A body for each schema that a route takes, in an order in which they can be sent.
 pub const EXAMPLES: &[(&str, &str)] = &[
@@ -73,7 +74,15 @@ pub(super) fn schemas() -> Value {
     for kind in Kind::ALL {
         let name = format!("{kind:?}");
         let Some(shape) = all.get(&name).cloned() else { continue };
-        let (written, patch, read) = faces(&shape);
+        let (written, patch, mut read) = faces(&shape);
+        if let (Kind::Key, Some(Value::Object(properties))) = (*kind, read.get_mut("properties")) {
+            let until = json!({
+                "type": "string",
+                "format": "date-time",
+                "description": "The secret before the last rotation is good until then",
+            });
+            properties.insert("previous_secret_until".to_owned(), until);
+        }
         all.insert(format!("{name}Patch"), patch);
         all.insert(format!("{name}Object"), read);
         all.insert(name, written);
@@ -153,6 +162,20 @@ fn optional() -> Value {
     json!({ "type": ["string", "null"] })
 }
 
+/// The shape of no body, or an empty one.
+pub(crate) const NOTHING: &str = "Nothing";
+
+/// The shapes of bodies that only the API has, by name.
+pub(crate) fn bodies() -> &'static Map<String, Value> {
+    static BODIES: LazyLock<Map<String, Value>> = LazyLock::new(|| match own() {
+        Value::Object(own) => own,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    });
+    &BODIES
+}
+
 /// What only the API has.
 fn own() -> Value {
     let owner = closed(&["name", "email"], json!({ "name": text(), "email": text() }));
@@ -165,7 +188,12 @@ fn own() -> Value {
     let wish = json!({
         "budget": optional(),
         "limit": optional(),
-        "wanted": { "type": "object" },
+        "wanted": {
+            "type": "object",
+            "description": "Fields of the budget or limit with the values asked for: an amount of \
+                money is a decimal as text, as everywhere; all else is a number",
+            "additionalProperties": { "type": ["string", "integer"] },
+        },
         "reason": text(),
     });
     let page = json!({
@@ -177,9 +205,12 @@ fn own() -> Value {
     let minutes = json!({ "type": "integer", "minimum": 0, "maximum": 43200 });
     json!({
         "Problem": problem(),
+        NOTHING: closed(&[], json!({})),
         "Page": closed(&["object", "data", "has_more", "next"], page),
         "Myself": { "type": "object", "required": ["object", "org", "permissions"] },
-        "Effective": { "type": "object", "required": ["object", "id", "name", "access"] },
+        "Effective": effective(),
+        "EffectiveBudget": effective_budget(),
+        "Balance": balance(),
         "Rotation": closed(&[], json!({ "grace_minutes": minutes })),
         "NewOrg": closed(&["name"], new_org),
         "NewLimitRequest": closed(&["wanted", "reason"], wish),
@@ -188,16 +219,113 @@ fn own() -> Value {
             &["value"],
             json!({ "value": { "type": "string", "minLength": 1, "writeOnly": true } }),
         ),
-        "Tried": closed(
-            &["object", "works", "said"],
-            json!({ "object": text(), "works": { "type": "boolean" }, "said": text() }),
-        ),
-        "Decision": closed(&[], json!({ "because": optional() })),
+        "Sealed": sealed(),
+        "Tried": tried(),
+        "Decision": closed(&[], json!({ "reason": optional() })),
     })
 }
 
+fn sealed() -> Value {
+    let fields = json!({
+        "object": { "const": "sealed" },
+        "revision": { "type": "integer", "description": "Of the org, from which on it is in use" },
+        "in_files": {
+            "type": "string",
+            "description": "What files of settings must say, so that applying one keeps the value",
+        },
+    });
+    closed(&["object", "revision", "in_files"], fields)
+}
+
+fn tried() -> Value {
+    let fields = json!({
+        "object": { "const": "tried" },
+        "works": { "type": "boolean" },
+        "outcome": { "enum": Tried::ALL.map(Tried::word) },
+        "status": {
+            "type": ["integer", "null"],
+            "description": "The HTTP status, if the provider answered",
+        },
+        "latency_ms": {
+            "type": "integer",
+            "description": "From the first step of the connection to the answer's head",
+        },
+    });
+    closed(&["object", "works", "outcome", "status", "latency_ms"], fields)
+}
+
+fn effective_budget() -> Value {
+    json!({
+        "type": "object",
+        "required": ["source", "budget", "period_starts", "period_ends", "balance"],
+        "properties": {
+            "source": { "type": "string", "description": "On which level the budget is set" },
+            "budget": { "type": "object", "description": "The budget itself" },
+            "period_starts": text(),
+            "period_ends": text(),
+            "balance": { "$ref": "#/components/schemas/Balance" },
+        },
+    })
+}
+
+fn effective() -> Value {
+    let access = json!({
+        "type": "object",
+        "required": ["project", "active", "models", "may", "limits", "budgets"],
+        "properties": {
+            "active": {
+                "type": "boolean",
+                "description": "Whether requests are let in: the key, its owner and the project \
+                    are active, and the owner is entitled to the project",
+            },
+            "budgets": {
+                "type": "array",
+                "items": { "$ref": "#/components/schemas/EffectiveBudget" },
+            },
+        },
+    });
+    json!({
+        "type": "object",
+        "required": ["object", "id", "name", "access"],
+        "properties": { "access": { "type": "array", "items": access } },
+    })
+}
+
+/// The money of a budget in its period, in billionths of a US dollar.
+fn balance() -> Value {
+    let said = [
+        ("limit_nano_usd", "What the budget allows in the period"),
+        ("settled_nano_usd", "What finished requests have cost"),
+        (
+            "held_nano_usd",
+            "What requests may have cost whose end is not known: counted in full until it is",
+        ),
+        (
+            "leased_nano_usd",
+            "What running gateways were lent to pay requests from: what is not \
+            used comes back, so it is part of what remains",
+        ),
+        ("unattributed_nano_usd", "What a gateway that was lost with its journal may have spent"),
+        ("overrun_nano_usd", "What requests have cost beyond what was set aside for them"),
+        (
+            "remaining_nano_usd",
+            "What can still be spent: limit - settled - held - unattributed - \
+            overrun, and never less than 0",
+        ),
+    ];
+    let properties = said.iter().map(|(name, said)| {
+        ((*name).to_owned(), json!({ "type": "integer", "description": said }))
+    });
+    let names: Vec<&str> = said.iter().map(|(name, _)| *name).collect();
+    closed(&names, Value::Object(properties.collect()))
+}
+
 fn problem() -> Value {
-    let mistake = closed(&["field", "message"], json!({ "field": text(), "message": text() }));
+    let field = json!({
+        "type": "string",
+        "description": "A JSON Pointer (RFC 6901) into the body, or the name of a query parameter",
+    });
+    let mistake = closed(&["field", "message"], json!({ "field": field, "message": text() }));
     let fields = json!({
         "type": { "type": "string", "format": "uri" },
         "title": text(),

@@ -15,7 +15,7 @@ use axum::{http::StatusCode, response::Response};
 use policies::{
     document::{AdminKey, Document, Kind, Object, Owner},
     ids::UserId,
-    key::{ADMIN_KEY_PREFIX, admin_key_text},
+    key::{ADMIN_KEY_PREFIX, admin_key_text, tail},
     time::Timestamp,
     usage::Principal,
 };
@@ -65,6 +65,7 @@ pub(super) async fn create(context: Context) -> Result<Response, Failure> {
         expires,
         active: true,
         sha256: Some(sha256),
+        tail: tail(&secret),
     };
     let edited = carry_out(&context, |draft| draft.insert(Document::AdminKey(key.clone())));
     let id = edited.await?;
@@ -120,8 +121,7 @@ fn view(known: &Known, object: &Object, uses: &Uses) -> Value {
         "object": "organization.admin_api_key",
         "id": find::id_text(object),
         "name": key.name,
-        // Only the hash of a key is kept: no character of its own can be shown.
-        "redacted_value": format!("{ADMIN_KEY_PREFIX}***"),
+        "redacted_value": find::redacted(ADMIN_KEY_PREFIX, key.tail.as_deref()),
         "created_at": find::made_at(object),
         "expires_at": find::unix(key.expires.as_deref()),
         "last_used_at": uses.get(&object.id).map(|at| at.seconds()),

@@ -96,3 +96,8 @@ pub(super) fn absent(fields: &[(&str, bool)]) -> Result<(), Failure> {
         None => Ok(()),
     }
 }
+
+/// A key by its first and its last characters; those of an older one are not known.
+pub(super) fn redacted(prefix: &str, tail: Option<&str>) -> String {
+    format!("{prefix}***{}", tail.unwrap_or_default())
+}

@@ -48,6 +48,7 @@ pub(super) async fn create(context: Context) -> Result<Response, Failure> {
             members: Vec::new(),
             roles: Vec::new(),
             claim: None,
+            claim_provider: None,
             external_id: None,
         };
         let id = draft.insert(Document::Group(group))?;

@@ -17,7 +17,7 @@ use axum::{http::StatusCode, response::Response};
 use policies::{
     document::{Document, Key, Kind, Object, Owner, Scope, Subject},
     ids::{ProjectId, UserId},
-    key::{KEY_PREFIX, key_text},
+    key::{KEY_PREFIX, key_text, tail},
     permission::Permission,
     rights::Reach,
     time::Timestamp,
@@ -154,6 +154,7 @@ impl Issued {
             expires: self.expires.map(Timestamp::rfc3339),
             active: true,
             sha256: Some(self.sha256.clone()),
+            tail: tail(&self.secret),
             previous: None,
         };
         let id = draft.insert(Document::Key(key))?;
@@ -210,7 +211,7 @@ fn read_scopes(words: Option<Vec<String>>) -> Result<Option<Vec<Scope>>, Failure
     Ok(Some(scopes))
 }
 
-/// Whether the owner may use the project now.
+/// Whether the owner may use the project now: if not, the key opens nothing.
 fn has_access(known: &Known, key: &Key) -> bool {
     let objects = &known.settings.objects;
     let Some(home) = find::by_name(objects, Kind::Project, &key.project) else { return false };
@@ -225,7 +226,10 @@ fn has_access(known: &Known, key: &Key) -> bool {
             return account.active;
         }
         let person = known.authority.users.get(&UserId::from_bytes(owner.id));
-        person.is_some_and(|it| it.active && it.rights.allow(Permission::Infer, here))
+        person.is_some_and(|it| {
+            let may = |permission| it.rights.allow(permission, here);
+            it.active && (may(Permission::Infer) || may(Permission::WriteKeys))
+        })
     })
 }
 
@@ -235,7 +239,7 @@ fn view(known: &Known, object: &Object, uses: &Uses) -> Value {
         "object": "organization.project.api_key",
         "id": find::id_text(object),
         "name": key.name,
-        "redacted_value": format!("{KEY_PREFIX}***"),
+        "redacted_value": find::redacted(KEY_PREFIX, key.tail.as_deref()),
         "created_at": find::made_at(object),
         "expires_at": find::unix(key.expires.as_deref()),
         "last_used_at": uses.get(&object.id).map(|at| at.seconds()),

@@ -208,6 +208,7 @@ fn make_group(draft: &mut Draft, team: Team) -> Result<[u8; 16], Failure> {
         members,
         roles: Vec::new(),
         claim: None,
+        claim_provider: None,
         external_id: team.external_id,
     }))
 }
@@ -235,7 +236,7 @@ async fn end_sessions(context: &Context, id: [u8; 16]) -> Result<(), Failure> {
 fn editor(context: &Context) -> Result<Editor, Failure> {
     let mut act = context.act("");
     "scim".clone_into(&mut act.via);
-    Ok(Editor { org: context.org()?, rights: None, user: None, act })
+    Ok(Editor::system(context.org()?, act))
 }
 
 fn id(context: &Context, resource: Resource) -> Result<[u8; 16], Failure> {

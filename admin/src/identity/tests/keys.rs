@@ -28,7 +28,7 @@ fn a_set_may_be_large_or_strange_and_is_bounded() {
 
 #[test]
 fn a_credential_of_ours_survives_its_token_and_nobody_else_makes_one() {
-    use credential::{Credential, Mint, Via};
+    use credential::{Basis, Credential, Mint, Via};
     use policies::{ids, usage::Principal};
 
     let mint = Mint::new(Ed25519KeyPair::generate().unwrap());
@@ -37,6 +37,7 @@ fn a_credential_of_ours_survives_its_token_and_nobody_else_makes_one() {
         principal: Principal::User(ids::UserId::from_bytes([2; 16])),
         project: Some(ids::ProjectId::from_bytes([3; 16])),
         via: Via::Provider(ids::IdentityProviderId::from_bytes([4; 16])),
+        basis: Basis::of_person("https://idp.example", "ada"),
         issued: NOW,
         expires: NOW.plus_millis(60_000),
     };

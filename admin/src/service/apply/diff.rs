@@ -1,6 +1,7 @@
 //! What a change changes, field by field, for people to read before it is made.
 
-use crate::service::{edit, schema};
+use super::sealed::dropped;
+use crate::service::{edit, schema, secrets::Holder};
 use policies::document::{Document, Object};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, iter::Sum};
@@ -27,9 +28,9 @@ pub(super) struct Difference {
 #[derive(Debug)]
 enum Act {
     Created { title: String, fields: Vec<(String, String)> },
-    Changed { title: String, fields: Vec<Change> },
-    Renamed { title: String, new: String, fields: Vec<Change> },
-    Removed { title: String },
+    Changed { title: String, fields: Vec<Change>, drops: Option<Holder> },
+    Renamed { title: String, new: String, fields: Vec<Change>, drops: Option<Holder> },
+    Removed { title: String, drops: Option<Holder> },
 }
 
 #[derive(Debug)]
@@ -52,7 +53,12 @@ pub(super) fn difference(before: &[Object], after: &[Object]) -> Difference {
         }
     }
     let gone = before.iter().filter(|object| after.iter().all(|kept| kept.id != object.id));
-    difference.acts.extend(gone.map(|it| Act::Removed { title: title(&it.document) }));
+    difference.acts.extend(
+        gone.map(|it| Act::Removed {
+            title: title(&it.document),
+            drops: dropped(&it.document, None),
+        }),
+    );
     difference
 }
 
@@ -80,9 +86,10 @@ fn changed(old: &Document, new: &Document) -> Act {
     };
     let fields =
         paths.into_iter().map(change).filter(|change| change.before != change.after).collect();
+    let drops = dropped(old, Some(new));
     match old.name() == new.name() {
-        true => Act::Changed { title: title(new), fields },
-        false => Act::Renamed { title: title(old), new: new.name().to_owned(), fields },
+        true => Act::Changed { title: title(new), fields, drops },
+        false => Act::Renamed { title: title(old), new: new.name().to_owned(), fields, drops },
     }
 }
 
@@ -90,7 +97,8 @@ fn changed(old: &Document, new: &Document) -> Act {
 fn fields(document: Value) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     if let Value::Object(fields) = document {
-        let shown = |name: &str| !matches!(name, "kind" | "id" | "org" | "name" | "sha256");
+        let shown =
+            |name: &str| !matches!(name, "kind" | "id" | "org" | "name" | "sha256" | "tail");
         for (name, value) in fields.into_iter().filter(|(name, _)| shown(name)) {
             flatten(&name, &value, &mut found);
         }
@@ -159,16 +167,31 @@ impl fmt::Display for Act {
                 let gap = if fields.is_empty() { "" } else { "  " };
                 writeln!(formatter, "  + {title}{gap}{}", shown(&fields))
             }
-            Self::Changed { title, fields } => {
+            Self::Changed { title, fields, drops } => {
                 writeln!(formatter, "  ~ {title}")?;
-                fields.iter().try_for_each(|change| change.fmt(formatter))
+                fields.iter().try_for_each(|change| change.fmt(formatter))?;
+                tell_dropped(formatter, *drops)
             }
-            Self::Renamed { title, new, fields } => {
+            Self::Renamed { title, new, fields, drops } => {
                 writeln!(formatter, "  ~ {title} is renamed to {new}")?;
-                fields.iter().try_for_each(|change| change.fmt(formatter))
+                fields.iter().try_for_each(|change| change.fmt(formatter))?;
+                tell_dropped(formatter, *drops)
             }
-            Self::Removed { title } => writeln!(formatter, "  - {title}"),
+            Self::Removed { title, drops } => {
+                writeln!(formatter, "  - {title}")?;
+                tell_dropped(formatter, *drops)
+            }
         }
+    }
+}
+
+/// That a value is lost which nobody can read back.
+fn tell_dropped(formatter: &mut fmt::Formatter<'_>, drops: Option<Holder>) -> fmt::Result {
+    match drops {
+        Some(holder) => {
+            writeln!(formatter, "      {}: THE SEALED VALUE IS DROPPED", holder.field())
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use policies::{
     document::Document,
     ids::KeyId,
-    key::{KEY_RANDOM_BYTES, admin_key_text, key_text},
+    key::{self, KEY_RANDOM_BYTES, admin_key_text, key_text},
 };
 use std::fmt;
 use store::entropy::{self, Dry};
@@ -62,10 +62,10 @@ pub(super) fn issue(
     id: [u8; 16],
     document: &mut Document,
 ) -> Result<Option<Issued>, Dry> {
-    let (name, sha256, text): (_, _, fn(&_) -> _) = if let Document::Key(key) = document {
-        (&key.name, &mut key.sha256, key_text)
+    let (name, sha256, tail, text): (_, _, _, fn(&_) -> _) = if let Document::Key(key) = document {
+        (&key.name, &mut key.sha256, &mut key.tail, key_text)
     } else if let Document::AdminKey(key) = document {
-        (&key.name, &mut key.sha256, admin_key_text)
+        (&key.name, &mut key.sha256, &mut key.tail, admin_key_text)
     } else {
         return Ok(None);
     };
@@ -73,7 +73,7 @@ pub(super) fn issue(
         return Ok(None);
     }
     let (secret, hash) = secret_of(text)?;
-    *sha256 = Some(hash);
+    (*sha256, *tail) = (Some(hash), key::tail(&secret));
     let (org, key, id) = (org.to_owned(), name.clone(), KeyId::from_bytes(id));
     Ok(Some(Issued { org, key, id, secret }))
 }

@@ -40,7 +40,9 @@ pub(super) fn judge(org: &Merged, placed: &[Placed], broken: &[Broken]) -> Vec<L
             break;
         }
     }
-    found.into_iter().map(|mistake| locate(mistake, &of_org)).collect()
+    let removed = removed(org);
+    let told = found.into_iter().map(|mistake| explain(mistake, &removed));
+    told.map(|mistake| locate(mistake, &of_org)).collect()
 }
 
 fn name(object: &Object) -> Name {
@@ -70,6 +72,25 @@ fn muted(org: &Merged, placed: &[&Placed], broken: &[&Broken]) -> HashSet<Name> 
         }
     }
     muted
+}
+
+/// What the change takes away.
+fn removed(org: &Merged) -> Vec<Name> {
+    let kept: HashSet<[u8; 16]> = org.after.iter().map(|object| object.id).collect();
+    org.before.iter().filter(|object| !kept.contains(&object.id)).map(name).collect()
+}
+
+/// To whoever sees the object in the store, that it is not there says nothing.
+fn explain(mistake: Mistake, removed: &[Name]) -> Mistake {
+    let is_missed =
+        |(kind, name): &&Name| mistake.message == format!("there is no {kind} `{name}`");
+    match removed.iter().find(is_missed) {
+        Some((kind, name)) => {
+            let message = format!("needs {kind} `{name}`, which the change would remove");
+            Mistake { message, ..mistake }
+        }
+        None => mistake,
+    }
 }
 
 fn locate(mistake: Mistake, placed: &[&Placed]) -> Located {

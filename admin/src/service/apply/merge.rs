@@ -3,6 +3,7 @@
 use super::{Absent, mistake::Located, read::Placed};
 use crate::service::orgs;
 use policies::{
+    authority::{INSTALLATION, INSTALLATION_NAME},
     document::{Document, Kind, Object},
     ids::{OrgId, Revision},
 };
@@ -137,6 +138,8 @@ impl<'a> Merging<'a> {
             }
             (Some(id), _) => id,
             (None, Some(named)) => *named.org.as_bytes(),
+            // There is one org of this name, and everybody knows its id.
+            (None, None) if at.document.name() == INSTALLATION_NAME => *INSTALLATION.as_bytes(),
             (None, None) => entropy::id()?,
         };
         let org = OrgId::from_bytes(id);

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod round_trip;
+mod sealing;
 
 use super::*;
 use crate::service::export_config::{Ids, export_config};
@@ -46,7 +47,7 @@ fn file(text: &str) -> Vec<File> {
 }
 
 async fn planned(store: &Model, text: &str, absent: Absent) -> Result<Plan, Failure> {
-    plan(store, read(&file(text)), absent).await
+    plan(store, read(&file(text)), absent, Credentials::Kept).await
 }
 
 async fn applied(store: &Model, text: &str) -> Vec<Issued> {
@@ -202,7 +203,10 @@ async fn pruning_what_is_still_needed_tells_who_needs_it() {
 
     let mistakes = planned(&store, &text.join("---\n"), Absent::Pruned).await.unwrap_err();
 
-    assert_eq!(mistakes.to_string(), "x.yaml:15: key laptop: owner: there is no user `ada`");
+    assert_eq!(
+        mistakes.to_string(),
+        "x.yaml:15: key laptop: owner: needs user `ada`, which the change would remove"
+    );
 }
 
 #[tokio::test]

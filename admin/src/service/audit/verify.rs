@@ -213,7 +213,8 @@ impl fmt::Display for Checked {
         let Some((size, at)) = &self.newest else {
             return writeln!(
                 formatter,
-                "not checked: a cut tail, or a chain written anew: there is no checkpoint of it"
+                "not checked: whether rows are missing at the end, or all was written anew: \
+                 without a checkpoint neither can be seen"
             );
         };
         let (all, met) = (self.checkpoints, self.met);

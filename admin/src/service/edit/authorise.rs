@@ -1,35 +1,49 @@
 //! Whether a change of settings is the editor's to make. A child grant is never more than its
 //! maker has.
 
+mod gain;
 pub(super) mod outward;
+mod promises;
+
+use self::gain::may_gain;
+pub(super) use self::gain::no_more_than;
 
 use super::{Editor, record::Difference};
 use crate::{failure::Failure, services::Known};
 use policies::{
     authority::{self, Authority, INSTALLATION},
-    document::{Decided, Document, Kind, Object, Owner, Project, Unit},
-    ids::{ProjectId, ServiceAccountId, UnitId, UserId},
-    permission::{Permission, Permissions},
+    document::{Decided, Document, Kind, Object, Owner, Project, Unit, User},
+    ids::UnitId,
+    permission::Permission,
     rights::{Reach, Rights},
-    role::{self, Level, Role},
 };
-use std::collections::HashMap;
 
-/// What whoever may choose the members of a project can give there without having it.
-const BY_MEMBERSHIP: Permissions =
-    Permissions::of(&[Permission::Infer, Permission::ListModels, Permission::ReadOwnRequests]);
-
+/// Open requests of one person, at most.
+const OPEN_REQUESTS_MAX: usize = 20;
 /// A file may own objects: then no other editor changes them, and none takes ownership.
 pub(super) fn unlocked(differences: &[Difference<'_>]) -> Result<(), Failure> {
     for difference in differences {
-        if difference.before.is_some_and(Document::locked) {
+        if difference.before.is_some_and(Document::locked) && !shuts_out(difference) {
             return Err(Failure::Locked);
         }
-        if difference.after.is_some_and(Document::locked) {
+        let locked = |it: Option<&Document>| it.is_some_and(Document::locked);
+        if locked(difference.after) && !locked(difference.before) {
             return Err(Failure::invalid("locked", "only a file that is applied may lock"));
         }
     }
     Ok(())
+}
+
+/// Whether somebody is only shut out: in an emergency that does not wait for the owner of a file.
+fn shuts_out(difference: &Difference<'_>) -> bool {
+    let (Some(Document::User(before)), Some(Document::User(after))) =
+        (difference.before, difference.after)
+    else {
+        return false;
+    };
+    let (active, credentials_from) = (before.active, before.credentials_from.clone());
+    let same = User { active, credentials_from, ..after.clone() };
+    same == *before && (before.active || !after.active)
 }
 
 /// Each difference needs its permission where the object was and where it is.
@@ -47,7 +61,7 @@ pub(super) fn each(
             if is_echo(difference, differences) {
                 continue;
             }
-            let asking = Asking { editor, rights, objects, difference };
+            let asking = Asking { editor, rights, before, objects, difference };
             asking.about(document)?;
         }
     }
@@ -77,6 +91,8 @@ fn is_echo(difference: &Difference<'_>, differences: &[Difference<'_>]) -> bool 
 struct Asking<'a> {
     editor: &'a Editor,
     rights: &'a Rights,
+    /// The settings before the change.
+    before: &'a [Object],
     objects: &'a [Object],
     difference: &'a Difference<'a>,
 }
@@ -88,13 +104,42 @@ impl Asking<'_> {
             Document::Project(project) => self.project(project, reach),
             Document::Unit(unit) => self.unit(unit, reach),
             Document::Key(key) => {
-                if self.rights.allow(Permission::WriteKeys, Reach::Org) {
+                if !self.rights.allow(Permission::WriteKeys, reach) {
+                    return self.own_key(&key.owner, reach);
+                }
+                // A new secret can send prompts there, which not every role in the org may.
+                let sends = [Permission::Infer, Permission::WriteMembers];
+                if self.has_new_secret() && !sends.iter().any(|it| self.rights.allow(*it, reach)) {
+                    return Err(Failure::Forbidden { permission: Permission::Infer.word() });
+                }
+                let org_wide = self.rights.allow(Permission::WriteKeys, Reach::Org);
+                if org_wide && matches!(key.owner, Owner::ServiceAccount(_)) {
                     return Ok(());
                 }
-                match self.rights.allow(Permission::WriteKeys, reach) {
-                    true => self.owner_in_project(&key.owner, &key.project, reach),
-                    false => self.own_key(&key.owner, reach),
+                self.owner_in_project(&key.owner, &key.project, reach)
+            }
+            Document::User(user) => {
+                let before = match self.difference.before {
+                    Some(Document::User(before)) => before.identities.as_slice(),
+                    Some(_) | None => &[],
+                };
+                let since = match self.difference.before {
+                    Some(Document::User(before)) => before.credentials_from.as_ref(),
+                    Some(_) | None => None,
+                };
+                if self.difference.after.is_some() && user.credentials_from.as_ref() != since {
+                    let message = "only `revoke` moves it";
+                    return Err(Failure::invalid("credentials_from", message));
                 }
+                // Whoever says which identity means somebody can become them.
+                if self.difference.after.is_some() && user.identities != before {
+                    self.must(Permission::WriteIdentity, Reach::Org)?;
+                }
+                self.must(Permission::WritePeople, reach)
+            }
+            Document::AdminKey(key) => {
+                self.must(Permission::WriteAdminKeys, reach)?;
+                self.admin_key(key)
             }
             Document::ServiceAccount(account) => {
                 let high = account.act_for.is_some() || !account.roles.is_empty();
@@ -106,6 +151,7 @@ impl Asking<'_> {
                 let new = self.difference.before.is_none();
                 let open = matches!(request.state, Decided::Pending | Decided::Withdrawn);
                 if mine && (new || open) {
+                    self.few_open(&request.by)?;
                     let held = self.rights.allow_somewhere(Permission::AskForMore);
                     let permission = Permission::AskForMore.word();
                     return if held { Ok(()) } else { Err(Failure::Forbidden { permission }) };
@@ -119,9 +165,7 @@ impl Asking<'_> {
             | Document::Role(_)
             | Document::IdentityProvider(_)
             | Document::WorkloadIdentity(_)
-            | Document::User(_)
             | Document::Group(_)
-            | Document::AdminKey(_)
             | Document::Invite(_)
             | Document::Provider(_)
             | Document::Deployment(_)
@@ -139,6 +183,17 @@ impl Asking<'_> {
             true => Ok(()),
             false => Err(Failure::Forbidden { permission: permission.word() }),
         }
+    }
+
+    /// Whether the key is new in somebody's hands.
+    fn has_new_secret(&self) -> bool {
+        let secret = |document: Option<&Document>| match document {
+            Some(Document::Key(key)) => key.active.then(|| key.sha256.clone()),
+            Some(Document::AdminKey(key)) => key.active.then(|| key.sha256.clone()),
+            Some(_) | None => None,
+        };
+        let after = secret(self.difference.after);
+        after.is_some() && secret(self.difference.before) != after
     }
 
     fn only_secret_differs(&self) -> bool {
@@ -239,6 +294,19 @@ impl Asking<'_> {
         }
     }
 
+    /// Requests are kept in the settings, which every gateway reads.
+    fn few_open(&self, by: &str) -> Result<(), Failure> {
+        let open = self.objects.iter().filter(|object| {
+            let Document::LimitRequest(it) = &object.document else { return false };
+            it.by == by && it.state == Decided::Pending
+        });
+        if open.count() <= OPEN_REQUESTS_MAX {
+            return Ok(());
+        }
+        let message = format!("you have {OPEN_REQUESTS_MAX} open requests: withdraw one first");
+        Err(Failure::invalid("by", &message))
+    }
+
     fn user_name(&self) -> Option<String> {
         let user = self.editor.user?;
         let found = self
@@ -247,124 +315,6 @@ impl Asking<'_> {
             .find(|object| object.document.kind() == Kind::User && object.id == *user.as_bytes())?;
         Some(found.document.name().to_owned())
     }
-}
-
-/// Nobody gets more out of the change than its editor has: whoever is given a right, by role,
-/// group, unit, membership or key, is compared before and after.
-pub(super) fn no_more_than(
-    editor: &Rights,
-    known: &Known,
-    after: &[Object],
-) -> Result<(), Failure> {
-    let before = &known.authority;
-    let now = authority::compile(before.org, after);
-    let none = Rights::default();
-    let people = now.users.iter().map(|(id, it)| {
-        (before.users.get(id).map_or(&none, |old| &old.rights), &it.rights, it.name.as_str())
-    });
-    let machines = now.service_accounts.iter().map(|(id, it)| {
-        let old = before.service_accounts.get(id).map_or(&none, |old| &old.rights);
-        (old, &it.rights, it.name.as_str())
-    });
-    let old_keys: HashMap<_, _> = before.admin_keys.values().map(|it| (it.id, it)).collect();
-    let keys = now.admin_keys.iter().map(|(hash, it)| {
-        // Another secret makes it a new credential in somebody's hands.
-        let same = before.admin_keys.contains_key(hash);
-        let old = old_keys.get(&it.id).filter(|_| same).map_or(&none, |old| &old.rights);
-        (old, &it.rights, it.name.as_str())
-    });
-    for (old, new, name) in people.chain(machines).chain(keys) {
-        may_gain(editor, old, new, name)?;
-    }
-    touches_nobody_above(editor, known, after)?;
-    roles_within(editor, known, after)
-}
-
-/// Whoever could set the address, identity or key of somebody who has more would become them.
-fn touches_nobody_above(editor: &Rights, known: &Known, after: &[Object]) -> Result<(), Failure> {
-    let left: HashMap<[u8; 16], &Document> = after.iter().map(|it| (it.id, &it.document)).collect();
-    let (authority, none) = (&known.authority, Rights::default());
-    for object in &known.settings.objects {
-        if left.get(&object.id) == Some(&&object.document) {
-            continue;
-        }
-        let kind = object.document.kind();
-        let held = if kind == Kind::User {
-            authority.users.get(&UserId::from_bytes(object.id)).map(|it| &it.rights)
-        } else if kind == Kind::ServiceAccount {
-            let id = ServiceAccountId::from_bytes(object.id);
-            authority.service_accounts.get(&id).map(|it| &it.rights)
-        } else if kind == Kind::AdminKey {
-            let mut keys = authority.admin_keys.values();
-            keys.find(|it| *it.id.as_bytes() == object.id).map(|it| &it.rights)
-        } else {
-            None
-        };
-        if let Some(held) = held {
-            may_gain(editor, &none, held, object.document.name())?;
-        }
-    }
-    Ok(())
-}
-
-fn may_gain(editor: &Rights, old: &Rights, new: &Rights, name: &str) -> Result<(), Failure> {
-    // A user has what every member has; nobody gives that.
-    let free = Role::Member.permissions();
-    let units = new.units.keys().map(|id| Reach::Unit(*id));
-    let projects = new.projects.keys().map(|id| Reach::Project(*id));
-    for reach in [Reach::Org].into_iter().chain(units).chain(projects) {
-        let gained = new.at(reach).without(old.at(reach)).without(free);
-        let held = editor.at(reach);
-        let by_membership = match held.has(Permission::WriteMembers) && reach != Reach::Org {
-            true => BY_MEMBERSHIP,
-            false => Permissions::NONE,
-        };
-        let missing = gained.without(held.join(by_membership));
-        if let Some(permission) = missing.iter().next() {
-            let what = format!("`{name}` would get `{}`, which you have not", permission.word());
-            return Err(Failure::Escalation { what });
-        }
-    }
-    Ok(())
-}
-
-/// A role of the org's own may be given to somebody later: it holds nothing that its editor lacks.
-fn roles_within(editor: &Rights, known: &Known, after: &[Object]) -> Result<(), Failure> {
-    let before: HashMap<[u8; 16], Permissions> =
-        known.settings.objects.iter().filter_map(role_permissions).collect();
-    for (id, held) in after.iter().filter_map(role_permissions) {
-        let gained = held.without(before.get(&id).copied().unwrap_or_default());
-        let by_membership = match editor.org.has(Permission::WriteMembers) {
-            true => BY_MEMBERSHIP,
-            false => Permissions::NONE,
-        };
-        if let Some(it) = gained.without(editor.org.join(by_membership)).iter().next() {
-            let what = format!("the role would hold `{}`, which you have not", it.word());
-            return Err(Failure::Escalation { what });
-        }
-    }
-    let roster = authority::Roster::new(after);
-    for object in after.iter().filter(|it| !known.settings.objects.contains(it)) {
-        let Document::Invite(invite) = &object.document else { continue };
-        let org = invite.roles.iter().map(|role| roster.permissions(role, Level::Org));
-        let mut promised =
-            Rights { org: org.fold(Permissions::NONE, Permissions::join), ..Rights::default() };
-        for to in &invite.projects {
-            if let Some(id) = roster.id(Kind::Project, &to.project) {
-                let held = roster.permissions(&to.role, Level::Project);
-                promised.add_project(ProjectId::from_bytes(id), held);
-            }
-        }
-        may_gain(editor, &Rights::default(), &promised, &invite.email)?;
-    }
-    Ok(())
-}
-
-fn role_permissions(object: &Object) -> Option<([u8; 16], Permissions)> {
-    let Document::Role(role) = &object.document else { return None };
-    let words = role.permissions.iter().filter_map(|word| Permission::from_word(word));
-    let held = Permissions::of(&words.collect::<Vec<_>>()).meet(role::CUSTOM_MAX);
-    Some((object.id, held))
 }
 
 /// An org that has an owner keeps one.

@@ -191,7 +191,7 @@ async fn whoever_is_inactive_stays_outside_by_every_way() {
 
 #[tokio::test]
 async fn an_invite_is_accepted_once_with_all_that_it_promises() {
-    let office = Office::new(json!({})).await;
+    let office = Office::new(json!({ "trust_email": true })).await;
     let claims = |sub: &str, email: &str, verified| json!({ "sub": sub, "email": email, "email_verified": verified });
 
     let unproven = office.come(claims("s0", "guest@x.example", false)).await;
@@ -212,6 +212,60 @@ async fn an_invite_is_accepted_once_with_all_that_it_promises() {
             assert_eq!(invite.accepted.is_some(), invite.name == "i");
         }
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_trusted_takes_up_no_invite() {
+    let claims = json!({ "sub": "thief", "email": "guest@x.example", "email_verified": true });
+    let closed = Office::new(json!({})).await;
+    let open = Office::new(json!({ "create_users": true })).await;
+
+    let refused = closed.come(claims.clone()).await;
+    let made = open.come(claims).await.unwrap();
+
+    assert_eq!(refused, Err(Refused::InviteUntrusted));
+    assert_eq!(open.user(made).await.roles, Vec::<String>::new());
+    for object in open.objects().await {
+        if let Document::Invite(invite) = &object.document {
+            assert_eq!(invite.accepted, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subject_that_looks_like_an_id_gives_nobody_an_ids_name() {
+    let office = Office::new(json!({ "create_users": true })).await;
+    let thief = format!("user_{}", "0".repeat(32));
+
+    let made = office.come(json!({ "sub": thief })).await.unwrap();
+
+    assert_eq!(office.user(made).await.name, format!("{thief} 2"));
+}
+
+#[tokio::test]
+async fn one_providers_word_fills_no_group_of_anothers() {
+    let office = Office::new(json!({ "create_users": true })).await;
+    let other = json!({ "name": "other", "issuer": "https://other.example", "client_id": "c" });
+    let settings = office.store.settings(&ORG).await.unwrap().unwrap();
+    let id = store::entropy::id().unwrap();
+    let mut put =
+        vec![Object { id, document: document(Kind::IdentityProvider, "acme", other).unwrap() }];
+    for mut object in settings.objects {
+        if let Document::Group(group) = &mut object.document
+            && let Some(claim) = &group.claim
+        {
+            let whose = if claim == "g-aud" { "idp" } else { "other" };
+            group.claim_provider = Some(whose.to_owned());
+            put.push(object);
+        }
+    }
+    let (from, remove, acts) = (settings.revision, Vec::new(), Vec::new());
+    office.store.commit(vec![Change { org: ORG, from, put, remove, acts }]).await.unwrap();
+
+    office.come(json!({ "sub": "s", "groups": ["g-aud", "g-adm"] })).await.unwrap();
+
+    assert_eq!(office.members("auditors").await.len(), 1);
+    assert_eq!(office.members("admins").await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -6,18 +6,22 @@ use crate::{
     failure::Failure,
     gate::who::cookie,
     service::apply::fingerprint,
+    services::Known,
 };
 use axum::http::HeaderValue;
 use policies::{
+    document::{Document, Identity},
     ids::{OrgId, UserId},
     time::Timestamp,
 };
 use store::{
     audit::{Actor, ActorKind},
     clock,
-    session::Session,
+    session::{Session, Vouched},
 };
 
+/// How somebody came in for whom no provider vouches.
+const BY_PASSWORD: [&str; 2] = ["local", "setup"];
 const HOUR_MILLIS: i64 = 60 * 60 * 1000;
 
 /// Somebody who proved who they are.
@@ -27,8 +31,10 @@ pub struct Proven {
     pub user: UserId,
     /// The user's name.
     pub name: String,
-    /// `local`, or `oidc:` and the provider's name.
+    /// `local`, `setup`, or `oidc:` and the provider's name.
     pub how: String,
+    /// Whose word it was; none: a password of ours.
+    pub vouched: Option<Vouched>,
 }
 
 /// A session that was opened.
@@ -61,6 +67,7 @@ pub async fn open(context: &Context, proven: &Proven) -> Result<Opened, Failure>
         expires,
         address: Some(context.address.to_string()),
         how: proven.how.clone(),
+        vouched: proven.vouched.clone(),
         // An ID token is a credential where providers' tokens may call models: none is kept.
         id_token_hint: None,
     };
@@ -70,6 +77,25 @@ pub async fn open(context: &Context, proven: &Proven) -> Result<Opened, Failure>
     let line = url.set_cookie(url.session_cookie(), &token, None);
     let cookie = HeaderValue::from_str(&line).map_err(|_| Failure::Unavailable)?;
     Ok(Opened { cookie, expires })
+}
+
+/// Whether what the session stands on is still there: the provider that told who the user is, and
+/// the identity that it told; or that the org lets people in by a password.
+pub fn still_stands(session: &Session, known: &Known) -> bool {
+    let objects = &known.settings.objects;
+    let Some(Vouched { provider, issuer, subject }) = &session.vouched else {
+        return known.authority.local_login && BY_PASSWORD.contains(&session.how.as_str());
+    };
+    let vouches = objects.iter().any(|object| {
+        let Document::IdentityProvider(it) = &object.document else { return false };
+        object.id == *provider.as_bytes() && it.active && it.sign_in && it.issuer == *issuer
+    });
+    vouches
+        && objects.iter().any(|object| {
+            let Document::User(user) = &object.document else { return false };
+            let is_theirs = |it: &Identity| it.issuer == *issuer && it.subject == *subject;
+            object.id == *session.user.as_bytes() && user.identities.iter().any(is_theirs)
+        })
 }
 
 /// Ends the session of the request's cookie, if there is one.

@@ -55,7 +55,7 @@ pub struct Throttle {
 /// One try, which counts as a failure until it is known to be none.
 pub struct Try<'a> {
     throttle: &'a Throttle,
-    keys: [Key; 2],
+    keys: Vec<Key>,
 }
 
 impl Throttle {
@@ -70,16 +70,27 @@ impl Throttle {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Try<'_>, u64> {
-        let keys = [Key::Account(account), Key::Address(network(address))];
+        self.attempt(vec![Key::Account(account), Key::Address(network(address))], now)
+    }
+
+    /// The same where no account is named.
+    ///
+    /// # Errors
+    /// As [`Throttle::begin`].
+    pub fn begin_from(&self, address: IpAddr, now: Timestamp) -> Result<Try<'_>, u64> {
+        self.attempt(vec![Key::Address(network(address))], now)
+    }
+
+    fn attempt(&self, keys: Vec<Key>, now: Timestamp) -> Result<Try<'_>, u64> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = keys.iter().filter_map(|key| kept.get(key).map(|tries| tries.wait(*key, now)));
         let wait = wait.max().unwrap_or(0);
         if 0 < wait {
             return Err(u64::try_from(wait.saturating_add(999) / 1_000).unwrap_or(1).max(1));
         }
-        for key in keys {
-            make_room(&mut kept, &key, now);
-            let tries = kept.entry(key).or_insert(Tries { failures: 0, last: now });
+        for key in &keys {
+            make_room(&mut kept, key, now);
+            let tries = kept.entry(*key).or_insert(Tries { failures: 0, last: now });
             tries.failures = tries.failures.saturating_add(1);
             tries.last = now;
         }
@@ -134,7 +145,7 @@ fn make_room(kept: &mut HashMap<Key, Tries>, key: &Key, now: Timestamp) {
 }
 
 /// Whoever has one IPv6 address has the 2^64 of its network.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

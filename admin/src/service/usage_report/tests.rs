@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use policies::{
     budget::{Balance, Pot},
     document::Object,
-    ids::{BootId, JournalId, OrgId, ProjectId, RequestId, Revision},
+    ids::{OrgId, ProjectId, RequestId, Revision},
     usage::{Decision, Tokens, UsageRecord},
 };
 use serde_json::json;
-use store::{Cursor, PotState, Shipment, SyncAsk, SyncReply};
+use store::{Cursor, Lent, PotState};
 
 struct Fixed {
     sums: Vec<UsageSum>,
@@ -54,25 +54,13 @@ impl UsageLog for Fixed {
 }
 
 #[async_trait]
-impl Ledger for Fixed {
-    async fn open_boot(&self, _: &BootId, _: &JournalId) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn sync(&self, _: &OrgId, _: &BootId, _: SyncAsk) -> Result<SyncReply, Fault> {
-        Ok(SyncReply::Closed)
-    }
-
-    async fn ship(&self, _: &OrgId, _: Shipment) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn close(&self, _: &BootId, _: bool) -> Result<(), Fault> {
-        Ok(())
-    }
-
+impl Balances for Fixed {
     async fn pots(&self, _: &OrgId, _: Timestamp) -> Result<Vec<PotState>, Fault> {
         Ok(self.pots.clone())
+    }
+
+    async fn lent(&self, _: &OrgId, _: Timestamp) -> Result<Vec<Lent>, Fault> {
+        Ok(Vec::new())
     }
 }
 

@@ -7,6 +7,7 @@ use admin::{
 };
 use anyhow::{Context, bail};
 use http::StatusCode;
+use policies::authority::INSTALLATION;
 use serde::Deserialize;
 use std::sync::Arc;
 use store::clock;
@@ -43,7 +44,7 @@ impl Provider {
         client_id: String,
         mut scopes: Vec<String>,
     ) -> anyhow::Result<Self> {
-        let discovery = issuers.discovery(&issuer).await;
+        let discovery = issuers.discovery(INSTALLATION, &issuer).await;
         let discovery = discovery.with_context(|| format!("asking the provider {issuer}"))?;
         let offline = "offline_access";
         let offered = discovery.scopes_supported.iter().flatten().any(|scope| scope == offline);
@@ -93,6 +94,7 @@ impl Provider {
         let id_token = tokens.id_token.as_deref().context("the provider gave no ID token")?;
         let algorithms = ALGORITHMS.map(str::to_owned);
         let expected = Expected {
+            org: INSTALLATION,
             issuer: &self.discovery.issuer,
             jwks_uri: None,
             algorithms: &algorithms,

@@ -1,12 +1,20 @@
 //! Whether a machine's token says what a rule asks for.
 
 use admin::{identity::Expected, service::people::claim};
-use policies::document::{SKEW_SECS_DEFAULT, WorkloadIdentity};
+use policies::{
+    document::{SKEW_SECS_DEFAULT, WorkloadIdentity},
+    ids::OrgId,
+};
 use serde_json::{Map, Value};
 
 /// What the tokens of a rule must be.
-pub(super) fn expected<'a>(rule: &'a WorkloadIdentity, audience: &'a [&'a str]) -> Expected<'a> {
+pub(super) fn expected<'a>(
+    org: OrgId,
+    rule: &'a WorkloadIdentity,
+    audience: &'a [&'a str],
+) -> Expected<'a> {
     Expected {
+        org,
         issuer: &rule.issuer,
         jwks_uri: rule.jwks_uri.as_deref(),
         algorithms: &rule.algorithms,

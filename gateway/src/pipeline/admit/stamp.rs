@@ -48,7 +48,7 @@ pub(in crate::pipeline) fn stamp(
         upstream_model: step.deployment.model.clone(),
         price: step.price,
         revision: tenant.revision,
-        boot: purse.boot(),
+        boot: hold.boot(),
         chain: hold.pots().to_vec(),
         hold: hold.amount(),
         admitted_at: purse.now(),

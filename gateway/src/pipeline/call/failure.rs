@@ -89,7 +89,8 @@ impl Failure {
             Self::Rejected { status, retry_millis } if status.as_u16() == 429 => {
                 Refusal::Capacity { retry_millis: retry_millis.unwrap_or(RETRY_MILLIS_DEFAULT) }
             }
-            Self::NotSetUp | Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Rejected { .. } => {
+            Self::NotSetUp => Refusal::Unavailable { retry_millis: RETRY_MILLIS_DEFAULT },
+            Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Rejected { .. } => {
                 Refusal::UpstreamFailed
             }
             Self::Revoked => lookback::revoked(),

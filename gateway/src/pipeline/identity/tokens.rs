@@ -1,6 +1,6 @@
 //! Tokens that were verified, by their SHA-256, so that each signature is checked once.
 
-use super::Bearer;
+use super::{Addressed, Bearer};
 use crate::snapshot::{Live, World};
 use admin::identity::credential::Credential;
 use aws_lc_rs::digest;
@@ -22,7 +22,10 @@ const GENERATION_MAX: usize = 8_192;
 #[derive(Debug)]
 pub(super) struct Verified {
     /// One for each org that knows the person; our own credential is for one org only.
-    pub(super) bearers: Vec<Bearer>,
+    /// Each with whether the token names that org.
+    pub(super) bearers: Vec<(Bearer, Addressed)>,
+    /// None: it is our own.
+    pub(super) issuer: Option<String>,
     until: Timestamp,
     /// The settings by which it was judged: others may judge it otherwise. Empty: it is our own.
     judged: Vec<(OrgId, Revision)>,
@@ -31,15 +34,17 @@ pub(super) struct Verified {
 impl Verified {
     pub(super) fn ours(credential: Credential) -> Self {
         let until = credential.expires;
-        Self { bearers: vec![credential.into()], until, judged: Vec::new() }
+        let bearers = vec![(credential.into(), Addressed::ToIt)];
+        Self { bearers, issuer: None, until, judged: Vec::new() }
     }
 
     /// Means nobody yet.
     pub(super) fn of_world() -> Self {
-        Self { bearers: Vec::new(), until: Timestamp::NEVER, judged: Vec::new() }
+        let until = Timestamp::NEVER;
+        Self { bearers: Vec::new(), issuer: None, until, judged: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, live: &Live, bearer: Bearer, until: Timestamp) {
+    pub(super) fn add(&mut self, live: &Live, bearer: (Bearer, Addressed), until: Timestamp) {
         self.bearers.push(bearer);
         self.until = self.until.min(until);
         self.judged.push((live.tenant.org, live.tenant.revision));

@@ -7,7 +7,7 @@ use super::{
         unknown,
     },
 };
-use crate::{Answer, Cursor, Fault, Store, SyncReply};
+use crate::{Answer, Claimed, Cursor, Fault, JournalClaim, Store, SyncReply};
 use policies::{ids::BudgetId, money::NanoUsd, time::Span};
 
 /// How often a clause looks again for what only the clock brings about.
@@ -81,17 +81,23 @@ pub async fn a_torn_journal_counts_nothing_twice(store: &impl Store) -> Result<(
     Ok(())
 }
 
-pub async fn a_record_of_a_closed_lease_changes_nothing(store: &impl Store) -> Result<(), Fault> {
+pub async fn a_record_without_its_lease_is_billed_as_an_overrun(
+    store: &impl Store,
+) -> Result<(), Fault> {
     begin(store).await?;
     take(store, ACME, 100).await?;
     store.close(&boot(1), true).await?;
 
-    let good = record(ACME, 2, boot(1), 0, 0);
-    let outcome = ship(store, ACME, vec![good, record(ACME, 1, boot(1), 1, 1)]).await;
+    for _ in 0..2 {
+        let closed = record(ACME, 1, boot(1), 30, 30);
+        let never = record(ACME, 2, boot(9), 5, 5);
+        ship(store, ACME, vec![closed, never, record(ACME, 3, boot(1), 0, 0)]).await?;
+    }
 
-    assert!(matches!(outcome, Err(Fault::Broken(_))), "{outcome:?}");
-    assert_eq!(pots(store, ACME).await?, [[0; 5]; 2]);
-    assert_eq!(store.page(&ACME, Span::LIFETIME, Cursor(0), 10).await?, []);
+    assert_eq!(pots(store, ACME).await?, [[0, 0, 0, 0, 35]; 2]);
+    assert_eq!(store.page(&ACME, Span::LIFETIME, Cursor(0), 10).await?.len(), 3);
+    let reply = store.sync(&ACME, &boot(2), need(&chain(), TEAM_LIMIT - 34)).await?;
+    assert!(matches!(answer(&reply)?, Answer::Exhausted { .. }), "spent is spent: {reply:?}");
     Ok(())
 }
 
@@ -133,6 +139,24 @@ pub async fn many_boots_at_once_stay_within_the_limit(store: &impl Store) -> Res
     let count = granted.into_iter().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(count.iter().filter(|granted| **granted).count(), 133, "400 in threes");
     assert_eq!(pots(store, ACME).await?, [[0, 0, 399, 0, 0]; 2]);
+    Ok(())
+}
+
+pub async fn a_journal_is_had_by_one_gateway(store: &impl Store) -> Result<(), Fault> {
+    begin(store).await?;
+    let claim = |generation, place: &str| JournalClaim { generation, place: place.to_owned() };
+    let own = journal(1);
+    let try_it =
+        async |generation, place| store.claim_journal(&own, &claim(generation, place)).await;
+
+    assert_eq!(try_it(1, "here").await?, Claimed::Yours);
+    assert_eq!(try_it(2, "here").await?, Claimed::Yours, "started again");
+    assert_eq!(try_it(2, "here").await?, Claimed::Old { known: 2 }, "an older copy, put back");
+    assert_eq!(try_it(3, "there").await?, Claimed::InUse, "boot 1 was heard a moment ago");
+    store.close(&boot(1), true).await?;
+    assert_eq!(try_it(3, "there").await?, Claimed::Yours, "a disk that was moved");
+    assert_eq!(try_it(3, "here").await?, Claimed::Old { known: 3 });
+    assert_eq!(store.claim_journal(&journal(2), &claim(1, "here")).await?, Claimed::Yours);
     Ok(())
 }
 

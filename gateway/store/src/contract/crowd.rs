@@ -11,7 +11,7 @@ use super::{
         unknown,
     },
 };
-use crate::{Answer, Cursor, Fault, Ledger, Shipment, SyncAsk, SyncReply, UsageLog};
+use crate::{Answer, Balances, Cursor, Fault, Ledger, Shipment, SyncAsk, SyncReply, UsageLog};
 use policies::{
     budget::{Lease, Pot},
     ids::OrgId,

@@ -7,7 +7,9 @@ use super::{
     },
     seed_by_commit,
 };
-use crate::{Answer, Fault, Ledger, Need, Shipment, Store, SyncAsk, SyncReply, model::Model};
+use crate::{
+    Answer, Balances, Fault, Ledger, Need, Shipment, Store, SyncAsk, SyncReply, model::Model,
+};
 use policies::{
     budget::{Lease, Pot},
     ids::{BootId, OrgId},

@@ -3,10 +3,10 @@
 use super::samples::{ACME, ADA, BOT, ORGS, OTHER};
 use crate::{
     Fault,
-    session::{Session, Sessions},
+    session::{Session, Sessions, Vouched},
 };
 use policies::{
-    ids::{OrgId, UserId},
+    ids::{IdentityProviderId, OrgId, UserId},
     time::Timestamp,
 };
 
@@ -22,6 +22,11 @@ fn of(org: OrgId, user: UserId, created: i64) -> Session {
         expires: Timestamp(created + 1_000),
         address: Some("192.0.2.7".to_owned()),
         how: "oidc:main".to_owned(),
+        vouched: Some(Vouched {
+            provider: IdentityProviderId::from_bytes(ADA),
+            issuer: "https://idp.example".to_owned(),
+            subject: "ada".to_owned(),
+        }),
         id_token_hint: None,
     }
 }
@@ -40,6 +45,7 @@ pub async fn a_session_is_found_by_its_token(store: &impl Sessions) -> Result<()
     let hinted = Session {
         address: None,
         how: "local".to_owned(),
+        vouched: None,
         id_token_hint: Some("e30.e30.".to_owned()),
         ..of(OTHER, SOMEBODY, 40)
     };
@@ -95,14 +101,16 @@ pub async fn a_user_is_logged_out_everywhere_in_one_org(
     store: &impl Sessions,
 ) -> Result<(), Fault> {
     begin(store).await?;
-    let mine = |org| vec![of(org, USER, 10), of(org, USER, 20)];
-    assert_eq!(store.sessions_of(&ACME, &USER).await?, mine(ACME));
+    let mine = |org, first: u8| {
+        vec![([first + 1; 32], of(org, USER, 10)), ([first + 2; 32], of(org, USER, 20))]
+    };
+    assert_eq!(store.sessions_of(&ACME, &USER).await?, mine(ACME, 0));
 
     assert_eq!(store.close_sessions_of(&ACME, &USER).await?, 2);
 
     assert_eq!(store.sessions_of(&ACME, &USER).await?, []);
-    assert_eq!(store.sessions_of(&ACME, &SOMEBODY).await?, [of(ACME, SOMEBODY, 30)]);
-    assert_eq!(store.sessions_of(&OTHER, &USER).await?, mine(OTHER));
+    assert_eq!(store.sessions_of(&ACME, &SOMEBODY).await?, [([3; 32], of(ACME, SOMEBODY, 30))]);
+    assert_eq!(store.sessions_of(&OTHER, &USER).await?, mine(OTHER, 10));
     Ok(())
 }
 
@@ -112,8 +120,8 @@ pub async fn a_sweep_takes_the_sessions_past_their_end(store: &impl Sessions) ->
     assert_eq!(store.sweep_sessions(Timestamp(1_009)).await?, 0);
     assert_eq!(store.sweep_sessions(Timestamp(1_010)).await?, 2);
 
-    for org in ORGS {
-        assert_eq!(store.sessions_of(&org, &USER).await?, [of(org, USER, 20)]);
+    for (org, token) in [(ACME, 2), (OTHER, 12)] {
+        assert_eq!(store.sessions_of(&org, &USER).await?, [([token; 32], of(org, USER, 20))]);
     }
     Ok(())
 }

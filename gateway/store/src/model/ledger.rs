@@ -1,29 +1,64 @@
 //! [`Ledger`] over plain maps.
 
-use super::{Boot, Model, PotRow, State, World};
+use super::{Boot, LeaseRow, Model, PotRow, State, World};
 use crate::{
-    Answer, Fault, LeaseState, Ledger, Need, PotState, RECALL_GAP_MILLIS, SELF_FENCE_MILLIS,
-    SHIPMENT_ROWS_MAX, Shipment, SyncAsk, SyncReply, clock,
+    Answer, Balances, Bell, Claimed, Fault, JOURNAL_QUIET_MILLIS, JournalClaim, LeaseState, Ledger,
+    Lent, Need, PotState, RECALL_GAP_MILLIS, Recalls, Reconciliation, Released, SELF_FENCE_MILLIS,
+    SHIPMENT_ROWS_MAX, Shipment, SyncAsk, SyncReply, Watch,
+    audit::Act,
+    clock,
     projection::{self, Scope},
 };
 use async_trait::async_trait;
 use policies::{
     budget::{self, Pot},
     document::{Document, Kind},
-    ids::{BootId, JournalId, OrgId},
+    ids::{BootId, JournalId, OrgId, RequestId},
     money::NanoUsd,
     time::Timestamp,
     usage::{Outcome, Principal, UsageRecord},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[async_trait]
 impl Ledger for Model {
-    async fn open_boot(&self, boot: &BootId, _journal: &JournalId) -> Result<(), Fault> {
-        let fresh = Boot { last_seen: clock::now(), state: State::Open };
+    async fn claim_journal(
+        &self,
+        journal: &JournalId,
+        claim: &JournalClaim,
+    ) -> Result<Claimed, Fault> {
+        let quiet = clock::now().plus_millis(-JOURNAL_QUIET_MILLIS);
+        self.write(|world| {
+            if let Some(known) = world.journals.get(journal) {
+                if claim.generation <= known.generation {
+                    return Ok(Claimed::Old { known: known.generation });
+                }
+                let mut boots = world.boots.values().filter(|boot| boot.journal == *journal);
+                let heard = boots.any(|boot| boot.state == State::Open && quiet < boot.last_seen);
+                if heard && known.place != claim.place {
+                    return Ok(Claimed::InUse);
+                }
+            }
+            world.journals.insert(*journal, claim.clone());
+            Ok(Claimed::Yours)
+        })
+    }
+
+    async fn open_boot(&self, boot: &BootId, journal: &JournalId) -> Result<(), Fault> {
+        let fresh = Boot { journal: *journal, last_seen: clock::now(), state: State::Open };
         self.write(|world| {
             world.boots.entry(*boot).or_insert(fresh);
             Ok(())
+        })
+    }
+
+    async fn renew(&self, boot: &BootId) -> Result<Option<Timestamp>, Fault> {
+        self.write(|world| {
+            let open = world.boots.get_mut(boot).filter(|row| row.state == State::Open);
+            Ok(open.map(|row| {
+                row.last_seen = row.last_seen.max(clock::now());
+                clock::now()
+            }))
         })
     }
 
@@ -42,11 +77,130 @@ impl Ledger for Model {
         })
     }
 
+    async fn recalls(&self, boot: &BootId, since: Timestamp) -> Result<Recalls, Fault> {
+        Ok(self.read(|world| {
+            let leases = world.leases.iter().filter(|((.., by), lease)| {
+                by == boot
+                    && lease.state == State::Open
+                    && NanoUsd::ZERO < lease.outstanding()
+                    && lease.recalled.is_some_and(|at| since <= at)
+            });
+            let pots = leases.map(|((org, pot, _), _)| (*org, *pot)).collect();
+            Recalls { pots, now: clock::now() }
+        }))
+    }
+
+    async fn unheard(&self, millis: i64) -> Result<Vec<BootId>, Fault> {
+        let since = clock::now().plus_millis(-millis);
+        Ok(self.read(|world| {
+            let open = world.boots.iter().filter(|(_, row)| row.state == State::Open);
+            open.filter(|(_, row)| row.last_seen < since).map(|(boot, _)| *boot).collect()
+        }))
+    }
+}
+
+/// Gateways on it look for themselves.
+#[async_trait]
+impl Watch for Model {
+    async fn bell(&self) -> Result<Option<Box<dyn Bell>>, Fault> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Balances for Model {
     async fn pots(&self, org: &OrgId, since: Timestamp) -> Result<Vec<PotState>, Fault> {
         Ok(self.read(|world| {
             let pots = world.pots.keys().filter(|(of, pot)| of == org && since < pot.span.ends);
             pots.map(|(_, pot)| world.pot_state(org, pot)).collect()
         }))
+    }
+
+    async fn lent(&self, org: &OrgId, since: Timestamp) -> Result<Vec<Lent>, Fault> {
+        Ok(self.read(|world| {
+            let leases = world.leases.iter().filter(|((of, pot, _), lease)| {
+                of == org
+                    && since < pot.span.ends
+                    && lease.state != State::Closed
+                    && NanoUsd::ZERO < lease.outstanding()
+            });
+            let lent = |((_, pot, boot), lease): (&(OrgId, Pot, BootId), &LeaseRow)| Lent {
+                boot: *boot,
+                pot: *pot,
+                outstanding: lease.outstanding(),
+                lost: lease.state == State::Lost,
+                last_seen: world.boots.get(boot).map_or(Timestamp(0), |row| row.last_seen),
+            };
+            leases.map(lent).collect()
+        }))
+    }
+}
+
+#[async_trait]
+impl Reconciliation for Model {
+    async fn records_of(
+        &self,
+        org: &OrgId,
+        request: &RequestId,
+    ) -> Result<Vec<UsageRecord>, Fault> {
+        Ok(self.read(|world| {
+            let wanted = world
+                .usage
+                .iter()
+                .filter(|record| record.stamp.org == *org && record.stamp.request == *request);
+            let mut records: Vec<_> = wanted.map(|record| UsageRecord::clone(record)).collect();
+            records.sort_by_key(|record| (record.stamp.attempt, record.part));
+            records
+        }))
+    }
+
+    async fn release_boot(
+        &self,
+        org: &OrgId,
+        boot: &BootId,
+        quiet_millis: i64,
+        act: Act,
+    ) -> Result<Released, Fault> {
+        self.write(|world| {
+            let Some(row) = world.boots.get(boot) else { return Ok(Released::NothingLost) };
+            let until = row.last_seen.plus_millis(quiet_millis);
+            if clock::now() < until {
+                return Ok(Released::TooEarly { until });
+            }
+            let leases = world.leases.iter_mut().filter(|((of, _, by), lease)| {
+                of == org && by == boot && lease.state == State::Lost
+            });
+            let (mut freed, mut count) = (NanoUsd::ZERO, 0);
+            for (_, lease) in leases {
+                freed = freed.plus(lease.outstanding());
+                lease.returned = lease.granted.minus(lease.spent);
+                lease.state = State::Closed;
+                count += 1;
+            }
+            if count == 0 {
+                return Ok(Released::NothingLost);
+            }
+            world.append(org, &[act], None)?;
+            Ok(Released::Done(freed))
+        })
+    }
+
+    async fn resolve_attempt(
+        &self,
+        org: &OrgId,
+        correction: UsageRecord,
+        act: Act,
+    ) -> Result<bool, Fault> {
+        self.write(|world| {
+            let before = world.usage.len();
+            let rows = Shipment { records: vec![Arc::new(correction)], decisions: Vec::new() };
+            world.ship(org, rows)?;
+            if world.usage.len() == before {
+                return Ok(false);
+            }
+            world.append(org, &[act], None)?;
+            Ok(true)
+        })
     }
 }
 
@@ -97,8 +251,14 @@ impl World {
             let silent = lacking.iter().any(|pot| self.is_silent(org, boot, pot));
             for pot in &lacking {
                 let Some(row) = self.pots.get_mut(&(*org, *pot)) else { continue };
-                if row.recalled.is_none_or(|at| at.plus_millis(RECALL_GAP_MILLIS) <= now) {
-                    row.recalled = Some(now);
+                if row.recalled.is_some_and(|at| now < at.plus_millis(RECALL_GAP_MILLIS)) {
+                    continue;
+                }
+                row.recalled = Some(now);
+                for ((of, on, by), lease) in &mut self.leases {
+                    if of == org && on == pot && by != boot && lease.state == State::Open {
+                        lease.recalled = Some(now);
+                    }
                 }
             }
             return Answer::Lack { budget: first.budget, silent };
@@ -229,15 +389,17 @@ impl World {
         let settled = ending.cost.unwrap_or(unpriced).min(ending.counted);
         let chain: BTreeSet<Pot> = stamp.chain.iter().copied().collect();
         for pot in &chain {
-            if ending.counted != NanoUsd::ZERO {
-                let lease = self.leases.get_mut(&(stamp.org, *pot, stamp.boot));
-                let lease = lease.filter(|lease| lease.state != State::Closed);
-                let lease = lease.ok_or_else(|| Fault::Broken("no lease".to_owned()))?;
+            let lease = self.leases.get_mut(&(stamp.org, *pot, stamp.boot));
+            let lease = lease.filter(|lease| lease.state != State::Closed);
+            let gone = lease.is_none() && ending.counted != NanoUsd::ZERO;
+            if let Some(lease) = lease {
                 lease.spent = lease.spent.plus(ending.counted);
             }
             if let Some(row) = self.pots.get_mut(&(stamp.org, *pot)) {
+                let (settled, more) =
+                    if gone { (NanoUsd::ZERO, settled) } else { (settled, NanoUsd::ZERO) };
                 row.settled = row.settled.plus(settled);
-                row.overrun = row.overrun.plus(ending.overrun);
+                row.overrun = row.overrun.plus(ending.overrun).plus(more);
             }
         }
         let held = ending.counted.minus(settled);

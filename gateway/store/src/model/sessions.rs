@@ -55,12 +55,17 @@ impl Sessions for Model {
         })
     }
 
-    async fn sessions_of(&self, org: &OrgId, user: &UserId) -> Result<Vec<Session>, Fault> {
+    async fn sessions_of(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+    ) -> Result<Vec<([u8; 32], Session)>, Fault> {
         let mut found = self.read(|world| {
-            let of_user = world.sessions.values().filter(|it| it.org == *org && it.user == *user);
-            of_user.cloned().collect::<Vec<_>>()
+            let all = world.sessions.iter();
+            let of_user = all.filter(|(_, it)| it.org == *org && it.user == *user);
+            of_user.map(|(sha256, it)| (*sha256, it.clone())).collect::<Vec<_>>()
         });
-        found.sort_by_key(|session| session.created);
+        found.sort_by_key(|(sha256, session)| (session.created, *sha256));
         Ok(found)
     }
 

@@ -13,27 +13,40 @@
 //!
 //! Time is the server's, which all gateways share.
 
-mod books;
-mod changes;
+mod claim;
 mod close;
 mod fold;
+mod lent;
 mod pots;
+mod recall;
 mod ship;
 mod sync;
 
-use super::{CALL, Postgres, Sight, Writing, again, bounded};
-use crate::{Fault, Ledger, PotState, Shipment, SyncAsk, SyncReply};
+use super::{CALL, Postgres, Sight, Writing, again, bounded, row};
+use crate::{
+    Balances, Claimed, Fault, JournalClaim, Ledger, Lent, PotState, Recalls, Reconciliation,
+    Released, Shipment, SyncAsk, SyncReply, audit::Act,
+};
 use async_trait::async_trait;
 use policies::{
     budget::Pot,
-    ids::{BootId, JournalId, OrgId},
+    ids::{BootId, JournalId, OrgId, RequestId},
     time::Timestamp,
+    usage::UsageRecord,
 };
 use sqlx::PgConnection;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[async_trait]
 impl Ledger for Postgres {
+    async fn claim_journal(
+        &self,
+        journal: &JournalId,
+        claim: &JournalClaim,
+    ) -> Result<Claimed, Fault> {
+        again(|| claim::claim(self, journal, claim)).await
+    }
+
     async fn open_boot(&self, boot: &BootId, journal: &JournalId) -> Result<(), Fault> {
         let opened = sqlx::query(
             "INSERT INTO boot (id, journal, last_seen, state)
@@ -44,6 +57,10 @@ impl Ledger for Postgres {
         .execute(&self.pool);
         bounded(CALL, opened).await?;
         Ok(())
+    }
+
+    async fn renew(&self, boot: &BootId) -> Result<Option<Timestamp>, Fault> {
+        bounded(CALL, recall::renew(self, boot)).await
     }
 
     async fn sync(&self, org: &OrgId, boot: &BootId, ask: SyncAsk) -> Result<SyncReply, Fault> {
@@ -62,8 +79,64 @@ impl Ledger for Postgres {
         again(|| close::close(self, boot, end)).await
     }
 
+    async fn recalls(&self, boot: &BootId, since: Timestamp) -> Result<Recalls, Fault> {
+        recall::recalls(self, boot, since).await
+    }
+
+    async fn unheard(&self, millis: i64) -> Result<Vec<BootId>, Fault> {
+        recall::unheard(self, millis).await
+    }
+}
+
+#[async_trait]
+impl Balances for Postgres {
     async fn pots(&self, org: &OrgId, since: Timestamp) -> Result<Vec<PotState>, Fault> {
         pots::states(self, org, since).await
+    }
+
+    async fn lent(&self, org: &OrgId, since: Timestamp) -> Result<Vec<Lent>, Fault> {
+        lent::lent(self, org, since).await
+    }
+}
+
+#[async_trait]
+impl Reconciliation for Postgres {
+    async fn records_of(
+        &self,
+        org: &OrgId,
+        request: &RequestId,
+    ) -> Result<Vec<UsageRecord>, Fault> {
+        let sql = format!(
+            "SELECT {} FROM usage WHERE org = decode(current_setting('penstock.org'), 'hex')
+                AND request = '\\x{}' ORDER BY attempt, part",
+            row::READ,
+            hex::encode(request.as_bytes())
+        );
+        let rows = self.read(Sight::Org(org), &sql).await?;
+        rows.iter().map(row::read).collect()
+    }
+
+    async fn release_boot(
+        &self,
+        org: &OrgId,
+        boot: &BootId,
+        quiet_millis: i64,
+        act: Act,
+    ) -> Result<Released, Fault> {
+        let act = &act;
+        again(|| lent::release(self, org, boot, quiet_millis, act)).await
+    }
+
+    async fn resolve_attempt(
+        &self,
+        org: &OrgId,
+        correction: UsageRecord,
+        act: Act,
+    ) -> Result<bool, Fault> {
+        let rows = Shipment { records: vec![Arc::new(correction)], decisions: Vec::new() };
+        ship::check(org, &rows)?;
+        let (rows, act) = (&rows, &act);
+        again(|| ship::resolve(self, org, rows, act)).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! [`Registry`] in PostgreSQL.
 
-use super::{Postgres, Sight, again, audit, directory::revision, ledger, row, text, unreadable};
+use super::{
+    Postgres, SETTINGS_CHANNEL, Sight, again, audit, directory::revision, ledger, row, text,
+    unreadable,
+};
 use crate::{Change, Committed, Fault, Registry, projection};
 use async_trait::async_trait;
 use policies::{
@@ -56,6 +59,10 @@ async fn commit(store: &Postgres, changes: &[Change]) -> Result<Committed, Fault
         let acts = change.acts.clone();
         audit::append(connection, &change.org, acts, Some(*revision)).await?;
     }
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(SETTINGS_CHANNEL)
+        .execute(&mut *connection)
+        .await?;
     transaction.commit().await?;
     Ok(Committed::Done(revisions))
 }

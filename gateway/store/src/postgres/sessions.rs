@@ -3,11 +3,11 @@
 use super::{Postgres, Sight, sized, text};
 use crate::{
     Fault,
-    session::{Session, Sessions},
+    session::{Session, Sessions, Vouched},
 };
 use async_trait::async_trait;
 use policies::{
-    ids::{OrgId, UserId},
+    ids::{IdentityProviderId, OrgId, UserId},
     time::Timestamp,
 };
 use sqlx::{Row, postgres::PgRow};
@@ -16,10 +16,13 @@ use sqlx::{Row, postgres::PgRow};
 impl Sessions for Postgres {
     async fn open_session(&self, sha256: &[u8; 32], session: &Session) -> Result<(), Fault> {
         let mut transaction = self.begin(Sight::Org(&session.org)).await?;
+        let vouched = session.vouched.as_ref();
         let opened = sqlx::query(
             "INSERT INTO session
-                (sha256, org, \"user\", created, seen, expires, address, how, id_token_hint)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+                (sha256, org, \"user\", created, seen, expires, address, how, id_token_hint,
+                 provider, issuer, subject)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             ON CONFLICT DO NOTHING",
         )
         .bind(sha256.as_slice())
         .bind(session.org.as_bytes().as_slice())
@@ -30,6 +33,9 @@ impl Sessions for Postgres {
         .bind(session.address.as_deref().map(text))
         .bind(text(&session.how))
         .bind(session.id_token_hint.as_deref().map(text))
+        .bind(vouched.map(|it| it.provider.as_bytes().as_slice()))
+        .bind(vouched.map(|it| text(&it.issuer)))
+        .bind(vouched.map(|it| text(&it.subject)))
         .execute(&mut *transaction)
         .await?;
         if opened.rows_affected() == 0 {
@@ -83,14 +89,18 @@ impl Sessions for Postgres {
         Ok(closed.rows_affected())
     }
 
-    async fn sessions_of(&self, org: &OrgId, user: &UserId) -> Result<Vec<Session>, Fault> {
+    async fn sessions_of(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+    ) -> Result<Vec<([u8; 32], Session)>, Fault> {
         let sql = format!(
             "SELECT * FROM session WHERE org = decode(current_setting('penstock.org'), 'hex')
                 AND \"user\" = '\\x{}' ORDER BY created, sha256",
             hex::encode(user.as_bytes())
         );
         let rows = self.read(Sight::Org(org), &sql).await?;
-        rows.iter().map(session).collect()
+        rows.iter().map(|row| Ok((token_hash(row)?, session(row)?))).collect()
     }
 
     async fn sweep_sessions(&self, now: Timestamp) -> Result<u64, Fault> {
@@ -104,6 +114,11 @@ impl Sessions for Postgres {
     }
 }
 
+fn token_hash(row: &PgRow) -> Result<[u8; 32], Fault> {
+    let hash: Vec<u8> = row.try_get("sha256")?;
+    hash.try_into().map_err(|_| Fault::Broken("the hash of a session has another length".into()))
+}
+
 fn session(row: &PgRow) -> Result<Session, Fault> {
     Ok(Session {
         org: OrgId::from_bytes(sized(row, "org")?),
@@ -113,6 +128,18 @@ fn session(row: &PgRow) -> Result<Session, Fault> {
         expires: Timestamp(row.try_get("expires")?),
         address: row.try_get("address")?,
         how: row.try_get("how")?,
+        vouched: vouched(row)?,
         id_token_hint: row.try_get("id_token_hint")?,
     })
+}
+
+fn vouched(row: &PgRow) -> Result<Option<Vouched>, Fault> {
+    if row.try_get::<Option<Vec<u8>>, _>("provider")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Vouched {
+        provider: IdentityProviderId::from_bytes(sized(row, "provider")?),
+        issuer: row.try_get("issuer")?,
+        subject: row.try_get("subject")?,
+    }))
 }

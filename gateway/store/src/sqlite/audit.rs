@@ -7,12 +7,21 @@ use crate::{
 };
 use async_trait::async_trait;
 use policies::{ids::OrgId, ids::Revision};
+use rusqlite::{Connection, OptionalExtension, params};
 use sqlx::{QueryBuilder, Row, Sqlite as Engine, SqliteConnection, sqlite::SqliteRow};
+
+const INSERT: &str = "
+    INSERT INTO audit (position, org, seq, prev, hash, body, at, action, actor, target, project)
+    VALUES ((SELECT coalesce(max(position), 0) + 1 FROM audit),
+        ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const SET_HEAD: &str = "
+    INSERT INTO audit_head (org, size, hash) VALUES (?1, ?2, ?3)
+    ON CONFLICT (org) DO UPDATE SET size = excluded.size, hash = excluded.hash";
 
 #[async_trait]
 impl AuditLog for Sqlite {
     async fn append(&self, org: &OrgId, acts: Vec<Act>) -> Result<(), Fault> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_flushed().await?;
         append(&mut transaction, org, acts, None).await?;
         transaction.commit().await
     }
@@ -108,38 +117,63 @@ pub(super) async fn append(
         insert(&mut *connection, &entry, &act).await?;
         end = entry.head();
     }
-    sqlx::query(
-        "INSERT INTO audit_head (org, size, hash) VALUES (?1, ?2, ?3)
-         ON CONFLICT (org) DO UPDATE SET size = excluded.size, hash = excluded.hash",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(signed(end.size)?)
-    .bind(end.hash.as_slice())
-    .execute(connection)
-    .await?;
+    sqlx::query(SET_HEAD)
+        .bind(org.as_bytes().as_slice())
+        .bind(signed(end.size)?)
+        .bind(end.hash.as_slice())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 async fn insert(connection: &mut SqliteConnection, entry: &Entry, act: &Act) -> Result<(), Fault> {
     let target = act.target.as_ref();
-    sqlx::query(
-        "INSERT INTO audit
-            (position, org, seq, prev, hash, body, at, action, actor, target, project)
-         VALUES ((SELECT coalesce(max(position), 0) + 1 FROM audit),
-            ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )
-    .bind(entry.org.as_bytes().as_slice())
-    .bind(signed(entry.seq)?)
-    .bind(entry.prev.as_slice())
-    .bind(entry.hash.as_slice())
-    .bind(&entry.body)
-    .bind(act.at.0)
-    .bind(&act.action)
-    .bind(&act.actor.id)
-    .bind(target.map(|target| &target.id))
-    .bind(target.and_then(|target| target.project.as_ref()))
-    .execute(connection)
-    .await?;
+    sqlx::query(INSERT)
+        .bind(entry.org.as_bytes().as_slice())
+        .bind(signed(entry.seq)?)
+        .bind(entry.prev.as_slice())
+        .bind(entry.hash.as_slice())
+        .bind(&entry.body)
+        .bind(act.at.0)
+        .bind(&act.action)
+        .bind(&act.actor.id)
+        .bind(target.map(|target| &target.id))
+        .bind(target.and_then(|target| target.project.as_ref()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The same for one act, by the connection that writes the rows of the journal.
+pub(super) fn append_one(connection: &Connection, org: &OrgId, act: &Act) -> Result<(), Fault> {
+    let head = connection
+        .query_row("SELECT size, hash FROM audit_head WHERE org = ?1", [org.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })
+        .optional()?;
+    let end = match head {
+        Some((size, hash)) => Head { size: unsigned(size)?, hash: sized(&hash, "hash")? },
+        None => Head::default(),
+    };
+    let entry = end.next(org, act)?;
+    let target = act.target.as_ref();
+    connection.execute(
+        INSERT,
+        params![
+            org.as_bytes(),
+            signed(entry.seq)?,
+            entry.prev,
+            entry.hash,
+            entry.body,
+            act.at.0,
+            act.action,
+            act.actor.id,
+            target.map(|target| &target.id),
+            target.and_then(|target| target.project.as_ref()),
+        ],
+    )?;
+    let end = entry.head();
+    connection.execute(SET_HEAD, params![org.as_bytes(), signed(end.size)?, end.hash])?;
     Ok(())
 }
 

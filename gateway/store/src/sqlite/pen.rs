@@ -5,7 +5,7 @@
 //! both, so all of them take turns at this lock first. Other processes are waited for in SQLite's
 //! own way.
 
-use super::{ACQUIRE_MILLIS_MAX, BUSY_MILLIS_MAX};
+use super::{ACQUIRE_MILLIS_MAX, BUSY_MILLIS_MAX, Flushed};
 use crate::Fault;
 use rusqlite::{Connection, OpenFlags};
 use sqlx::{Sqlite as Engine, SqliteConnection, Transaction};
@@ -30,9 +30,9 @@ pub(super) struct Pen(Arc<Mutex<Option<Connection>>>);
 
 impl Pen {
     /// Opens a database that is there already.
-    pub(super) async fn open(path: &Path) -> Result<Self, Fault> {
+    pub(super) async fn open(path: &Path, flushed: Flushed) -> Result<Self, Fault> {
         let path = path.to_owned();
-        let connection = apart(move || connect(&path).map_err(Fault::Sqlite)).await?;
+        let connection = apart(move || connect(&path, flushed).map_err(Fault::Sqlite)).await?;
         Ok(Self(Arc::new(Mutex::new(Some(connection)))))
     }
 
@@ -44,9 +44,10 @@ impl Pen {
     }
 
     /// Writes on a thread that may block. Once it has begun it ends, even if nobody waits for it.
-    pub(super) async fn write<F>(&self, write: F) -> Result<(), Fault>
+    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, Fault>
     where
-        F: FnOnce(&mut Connection) -> Result<(), Fault> + Send + 'static,
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
     {
         let mut turn = self.take().await?;
         apart(move || match turn.as_mut() {
@@ -102,12 +103,12 @@ where
 }
 
 /// Like the connections of the other library.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, flushed: Flushed) -> rusqlite::Result<Connection> {
     // One thread at a time has it, by the lock around it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_millis(BUSY_MILLIS_MAX))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.execute_batch(flushed.pragma())?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(connection)

@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 #[async_trait]
 impl Registry for Sqlite {
     async fn commit(&self, changes: Vec<Change>) -> Result<Committed, Fault> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_flushed().await?;
         let mut revisions = Vec::with_capacity(changes.len());
         for change in &changes {
             let Some(revision) = raise(&mut transaction, change).await? else {

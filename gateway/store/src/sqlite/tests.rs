@@ -1,6 +1,6 @@
 //! The engine runs every clause of every contract.
 
-use super::Sqlite;
+use super::{Flushed, Sqlite};
 use crate::model::Model;
 
 mod sqlite {
@@ -9,6 +9,7 @@ mod sqlite {
     crate::directory_contract!(Sqlite::open);
     crate::registry_contract!(Sqlite::open);
     crate::ledger_contract!(Sqlite::open);
+    crate::reconciliation_contract!(Sqlite::open);
     crate::usage_contract!(Sqlite::open);
     crate::administration_contract!(Sqlite::open);
 }
@@ -24,6 +25,7 @@ mod model {
     crate::directory_contract!(fresh);
     crate::registry_contract!(fresh);
     crate::ledger_contract!(fresh);
+    crate::reconciliation_contract!(fresh);
     crate::usage_contract!(fresh);
     crate::administration_contract!(fresh);
 }
@@ -193,4 +195,31 @@ mod on_disk {
         assert_eq!(settings.map(|it| (it.revision, it.objects.len())), Some((Revision(1), 1)));
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn what_nothing_else_remembers_is_flushed_to_the_disk() -> Result<(), crate::Fault> {
+    let folder = tempfile::tempdir().map_err(sqlx::Error::Io)?;
+    let (normal, full) = (1_i64, 2_i64);
+    for (flushed, other) in [(Flushed::Settings, normal), (Flushed::Everything, full)] {
+        let engine = Sqlite::open_with(&folder.path().join("penstock.db"), flushed).await?;
+        let level = async |mut writing: super::Writing| {
+            let level: i64 =
+                sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writing).await?;
+            Ok::<_, crate::Fault>(level)
+        };
+
+        let settings = level(engine.begin_flushed().await?).await?;
+        let ledger = level(engine.begin().await?).await?;
+        let shipped = engine
+            .pen
+            .write(|connection| {
+                Ok(connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?)
+            })
+            .await?;
+
+        assert_eq!((settings, ledger, shipped), (full, other, other), "{flushed:?}");
+        engine.close().await;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{
     ids::{BudgetId, KeyId, ProjectId, ServiceAccountId, UnitId, UserId},
     key,
     permission::{Permission, Permissions},
+    rights::{Reach, Rights},
     tenant::{BudgetRule, Grant, LimitRule},
     time::Timestamp,
     usage::Principal,
@@ -30,6 +31,8 @@ struct Joined<'a, 'b> {
     limits: &'b [(&'a On, Arc<LimitRule>)],
     budgets: Vec<(&'a On, Arc<BudgetRule>)>,
     rules: HashMap<&'a str, Arc<Rules>>,
+    /// What each user may do, by name.
+    rights: HashMap<&'a str, Rights>,
 }
 
 impl<'a> Reading<'a> {
@@ -41,7 +44,13 @@ impl<'a> Reading<'a> {
             let rules = Rules { org: org.clone(), project: self.rules_of(Some(&project.name)) };
             Some((project.name.as_str(), Arc::new(rules)))
         });
-        let joined = Joined { limits, budgets, rules: projects.collect() };
+        let roster = Roster::new(self.objects);
+        let people = self.objects.iter().filter_map(|object| {
+            let Document::User(user) = &object.document else { return None };
+            Some((user.name.as_str(), roster.person(user).rights))
+        });
+        let rights = people.collect();
+        let joined = Joined { limits, budgets, rules: projects.collect(), rights };
         let mut granted = Granted { grants: HashMap::new(), access: BTreeMap::new() };
         for object in self.objects {
             let Document::Key(key) = &object.document else { continue };
@@ -55,7 +64,12 @@ impl<'a> Reading<'a> {
             chain.push(On::Key(key.name.clone()));
             let mut grant = self.grant(KeyId::from_bytes(object.id), &place, &chain, &joined);
             grant.name.clone_from(&key.name);
-            grant.active = grant.active && key.active;
+            if let Owner::User(name) = &key.owner {
+                let here = Reach::Project(grant.project);
+                let rights = joined.rights.get(name.as_str()).map(|rights| rights.at(here));
+                grant.scopes = grant.scopes.meet(entitled(rights.unwrap_or_default()));
+            }
+            grant.active = grant.active && key.active && !grant.scopes.is_empty();
             grant.expires = expires.flatten();
             grant.models = narrowed(grant.models, &key.models);
             if !key.scopes.is_empty() {
@@ -67,20 +81,20 @@ impl<'a> Reading<'a> {
             self.check_chain(&object.document, &grant);
             granted.grants.insert(grant.key, Arc::new(grant));
         }
-        self.access(&joined, &mut granted);
+        self.access(&roster, &joined, &mut granted);
         granted
     }
 
     /// The grants of those who come without a key: members of a project who may send prompts.
-    fn access(&mut self, joined: &Joined<'a, '_>, granted: &mut Granted) {
+    fn access(&mut self, roster: &Roster<'a>, joined: &Joined<'a, '_>, granted: &mut Granted) {
         let objects = self.objects;
-        let roster = Roster::new(objects);
         let projects = objects.iter().filter(|it| it.document.kind() == Kind::Project);
         let projects: HashMap<[u8; 16], &str> =
             projects.map(|it| (it.id, it.document.name())).collect();
         for object in objects {
             let (owner, rights) = if let Document::User(user) = &object.document {
-                (Owner::User(user.name.clone()), roster.person(user).rights)
+                let rights = joined.rights.get(user.name.as_str()).cloned();
+                (Owner::User(user.name.clone()), rights.unwrap_or_default())
             } else if let Document::ServiceAccount(it) = &object.document {
                 let me = [Subject::ServiceAccount(it.name.clone())];
                 (Owner::ServiceAccount(it.name.clone()), roster.rights(&[], &me))
@@ -299,6 +313,14 @@ struct PlaceOfKey<'a> {
 /// Everything that a key can be used for.
 const SCOPES: Permissions =
     Permissions::of(&[Permission::Infer, Permission::ListModels, Permission::ReadOwnRequests]);
+
+/// What the keys of a user with these rights in a project can be used for: whatever the user could
+/// do there without a key. Whoever may make keys and members there may use one, whether by a role
+/// in the project, in a unit above it or in the org.
+fn entitled(here: Permissions) -> Permissions {
+    let runs_it = here.has(Permission::WriteKeys) && here.has(Permission::WriteMembers);
+    if runs_it { SCOPES } else { SCOPES.meet(here) }
+}
 
 fn scopes(scopes: &[Scope]) -> Permissions {
     let permission = |scope: &Scope| match scope {

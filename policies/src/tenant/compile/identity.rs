@@ -12,6 +12,10 @@ use std::{collections::HashSet, sync::Arc};
 /// Signature algorithms that a token may have: asymmetric ones only (RFC 7518, RFC 8037).
 const ALGORITHMS: [&str; 9] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+/// Claims that tell no machine from others of its issuer (RFC 7519, section 4.1).
+const SAYS_NOTHING: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
+/// Issuers of one org, at most, people's and machines' together.
+const ISSUERS_MAX: usize = 64;
 /// Seconds by which a clock may differ, at most.
 const SKEW_SECS_MAX: u32 = 300;
 /// Minutes for which a machine's credential is good, at most.
@@ -44,6 +48,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn check_identity(&mut self) {
+        self.check_few_issuers();
         let mut issuers = HashSet::new();
         for object in self.objects {
             let at = &object.document;
@@ -73,6 +78,11 @@ impl Reading<'_> {
                     let message = "must name what tells the machine from others of its issuer";
                     self.mistake(at, "claims", message);
                 }
+                if !it.claims.is_empty() && it.claims.keys().all(|it| SAYS_NOTHING.contains(&&**it))
+                {
+                    let message = "must name more than every token of its issuer has";
+                    self.mistake(at, "claims", message);
+                }
                 if it.claims.values().any(|value| value.is_empty() || value == "*") {
                     self.mistake(at, "claims", "a value must not stand for everything");
                 }
@@ -86,9 +96,29 @@ impl Reading<'_> {
         }
     }
 
+    /// The keys of each are fetched and kept.
+    fn check_few_issuers(&mut self) {
+        let mut known = HashSet::new();
+        for object in self.objects {
+            let at = &object.document;
+            let source = if let Document::IdentityProvider(it) = at {
+                (&it.issuer, &it.jwks_uri)
+            } else if let Document::WorkloadIdentity(it) = at {
+                (&it.issuer, &it.jwks_uri)
+            } else {
+                continue;
+            };
+            if known.insert(source) && ISSUERS_MAX < known.len() {
+                self.mistake(at, "issuer", format!("an org has at most {ISSUERS_MAX} issuers"));
+                return;
+            }
+        }
+    }
+
     fn check_secret(&mut self, at: &Document, field: &str, secret: Option<&SecretRef>) {
-        if let Some(SecretRef::Stored(_)) = secret {
-            self.mistake(at, field, "no value is stored for it yet");
+        // `true` without a value is not set yet: whoever needs it is refused until it is.
+        if let Some(SecretRef::Stored(false)) = secret {
+            self.mistake(at, field, "`stored` must be `true`");
         }
     }
 
@@ -98,8 +128,7 @@ impl Reading<'_> {
             if let Err(message) = egress::check_base_url(url) {
                 self.mistake(at, field, message);
             }
-            let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-            if url.starts_with("http://") && !loopback.iter().any(|it| url.starts_with(it)) {
+            if url.starts_with("http://") && !egress::is_loopback_url(url) {
                 self.mistake(at, field, "must begin with https://, unless it is on this machine");
             }
         }

@@ -3,7 +3,9 @@
 use super::Reading;
 use crate::{
     authority,
-    document::{ActFor, CREDENTIAL_HOURS_MAX, Document, Membership, Org, Owner, Subject},
+    document::{
+        ActFor, CREDENTIAL_HOURS_MAX, Document, Group, Membership, Object, Org, Owner, Subject,
+    },
     ids::{OrgId, ServiceAccountId, UserId},
     permission::Permission,
     role::{self, Level, Role},
@@ -47,6 +49,7 @@ impl Reading<'_> {
 
     pub(super) fn check_people(&mut self) {
         let installation = self.is_installation();
+        let fillers: Vec<&str> = self.objects.iter().filter_map(fills_groups).collect();
         for object in self.objects {
             let at = &object.document;
             match at {
@@ -56,7 +59,10 @@ impl Reading<'_> {
                     self.check_org_roles(at, &it.roles, installation);
                     self.check_moment(at, "credentials_from", it.credentials_from.as_deref());
                 }
-                Document::Group(it) => self.check_org_roles(at, &it.roles, installation),
+                Document::Group(it) => {
+                    self.check_org_roles(at, &it.roles, installation);
+                    self.check_claim(at, it, &fillers);
+                }
                 Document::ServiceAccount(it) => {
                     self.check_org_roles(at, &it.roles, installation);
                     self.check_act_for(at, it.act_for.as_ref());
@@ -100,10 +106,26 @@ impl Reading<'_> {
     }
 
     fn check_org(&mut self, at: &Document, org: &Org) {
+        if org.name == authority::INSTALLATION_NAME && !self.is_installation() {
+            self.mistake(at, "name", "is the name of the installation itself");
+        }
         self.check_networks(at, &org.sources);
         if !(1..=CREDENTIAL_HOURS_MAX).contains(&org.credential_hours) {
             let message = format!("must be 1 to {CREDENTIAL_HOURS_MAX}");
             self.mistake(at, "credential_hours", message);
+        }
+    }
+
+    /// What one provider says of somebody's groups is not another's to say.
+    fn check_claim(&mut self, at: &Document, group: &Group, fillers: &[&str]) {
+        match (&group.claim, &group.claim_provider) {
+            (Some(_), None) if 1 < fillers.len() => {
+                let named = fillers.join("`, `");
+                let message = format!("must name whose word the claim is: `{named}`");
+                self.mistake(at, "claim_provider", message);
+            }
+            (None, Some(_)) => self.mistake(at, "claim_provider", "is nothing without a `claim`"),
+            (Some(_), Some(_) | None) | (None, None) => {}
         }
     }
 
@@ -220,4 +242,10 @@ impl Reading<'_> {
             self.mistake(at, field, "must be RFC 3339, or a date");
         }
     }
+}
+
+/// The name of a provider whose sign-ins fill groups.
+fn fills_groups(object: &Object) -> Option<&str> {
+    let Document::IdentityProvider(it) = &object.document else { return None };
+    it.fills_groups().then_some(it.name.as_str())
 }

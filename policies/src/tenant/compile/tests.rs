@@ -1,7 +1,9 @@
 //! What compiling says of good and of wrong documents.
 
+mod identity;
+
 use super::*;
-use crate::document::Document;
+use crate::{document::Document, permission::Permission};
 
 fn objects(lines: &[&str]) -> Vec<Object> {
     let read = |(place, line): (usize, &&str)| {
@@ -19,7 +21,8 @@ fn small() -> Vec<&'static str> {
         r#"{"kind":"Org","name":"acme","time_zone":"Europe/Berlin"}"#,
         r#"{"kind":"Unit","org":"acme","name":"top","cost_centre":"CC-1"}"#,
         r#"{"kind":"Unit","org":"acme","name":"low","parent":"top"}"#,
-        r#"{"kind":"Project","org":"acme","name":"p","unit":"low"}"#,
+        r#"{"kind":"Project","org":"acme","name":"p","unit":"low",
+            "members":[{"who":{"user":"ada"},"role":"developer"}]}"#,
         r#"{"kind":"User","org":"acme","name":"ada"}"#,
         r#"{"kind":"Group","org":"acme","name":"g","members":["ada"]}"#,
         r#"{"kind":"Key","org":"acme","name":"k","project":"p","owner":{"user":"ada"}}"#,
@@ -54,13 +57,48 @@ fn mistakes(extra: &[&str]) -> Vec<String> {
 fn a_key_gathers_everything_that_binds_it() {
     let tenant = compile(&objects(&small()), Revision(7)).unwrap();
 
-    let grant = tenant.grants.values().next().unwrap();
+    let grant = tenant.grants.values().find(|grant| grant.name == "k").unwrap();
     let levels: Vec<_> = grant.budgets.iter().map(|budget| budget.place.level).collect();
     assert_eq!(levels, ["your organization", "your group", "your key"]);
     assert_eq!(grant.unit_path.len(), 2);
     assert_eq!(grant.cost_centre.as_deref(), Some("CC-1"));
     assert_eq!(grant.limits.len(), 1);
     assert_eq!(tenant.revision, Revision(7));
+}
+
+#[test]
+fn a_persons_key_does_no_more_in_a_project_than_the_person_may() {
+    const MEMBER: &str = r#""members":[{"who":{"user":"ada"},"role":"developer"}]"#;
+    const USER: &str = r#""User","org":"acme","name":"ada""#;
+    const UNIT: &str = r#""name":"top""#;
+    let all = vec!["infer", "models.list", "requests.read_own"];
+    let group = r#""members":[{"who":{"group":"g"},"role":"developer"}]"#;
+    let viewer = r#""members":[{"who":{"user":"ada"},"role":"viewer"}]"#;
+    let admin = r#""User","org":"acme","name":"ada","roles":["admin"]"#;
+    let auditor = r#""User","org":"acme","name":"ada","roles":["auditor"]"#;
+    let of_unit = r#""name":"top","admins":[{"user":"ada"}]"#;
+    for (members, (from, to), may) in [
+        (MEMBER, ("", ""), all.clone()),
+        (group, ("", ""), all.clone()),
+        (viewer, ("", ""), vec!["models.list"]),
+        (r#""members":[]"#, ("", ""), Vec::new()),
+        (r#""members":[]"#, (USER, auditor), Vec::new()),
+        (r#""members":[]"#, (USER, admin), all.clone()),
+        (r#""members":[]"#, (UNIT, of_unit), all),
+    ] {
+        let line = |line: &str| match from {
+            "" => line.replace(MEMBER, members),
+            _ => line.replace(MEMBER, members).replace(from, to),
+        };
+        let lines: Vec<String> = small().into_iter().map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let tenant = compile(&objects(&lines), Revision(1)).unwrap();
+
+        let grant = tenant.grants.values().find(|grant| grant.name == "k").unwrap();
+        let held: Vec<_> = grant.scopes.iter().map(Permission::word).collect();
+        assert_eq!(held, may, "{members} {to}");
+        assert_eq!(grant.active, !may.is_empty(), "{members} {to}");
+    }
 }
 
 #[test]
@@ -132,8 +170,8 @@ fn each_mistake_about_who_may_do_what_is_told_with_its_place() {
         ),
         (
             r#"{"kind":"Provider","org":"acme","name":"x","dialect":"openai",
-                "base_url":"https://a.example","credential":{"stored":true}}"#,
-            "provider `x`: `credential`: no value is stored for it yet",
+                "base_url":"https://a.example","credential":{"stored":false}}"#,
+            "provider `x`: `credential`: `stored` must be `true`",
         ),
         (
             r#"{"kind":"User","org":"acme","name":"x","roles":["operator"]}"#,
@@ -150,6 +188,12 @@ fn each_mistake_about_who_may_do_what_is_told_with_its_place() {
         (
             r#"{"kind":"IdentityProvider","org":"acme","name":"x","issuer":"http://idp.example",
                 "client_id":"c"}"#,
+            "identity provider `x`: `issuer`: must begin with https://, unless it is on this \
+             machine",
+        ),
+        (
+            r#"{"kind":"IdentityProvider","org":"acme","name":"x",
+                "issuer":"http://localhost.idp.example","client_id":"c"}"#,
             "identity provider `x`: `issuer`: must begin with https://, unless it is on this \
              machine",
         ),
@@ -247,6 +291,6 @@ fn rules_on_a_group_that_no_key_is_in_bind_nobody() {
     let mut lines = small();
     lines.extend(extra);
     let tenant = compile(&objects(&lines), Revision(1)).unwrap();
-    let grant = tenant.grants.values().next().unwrap();
+    let grant = tenant.grants.values().find(|grant| grant.name == "k").unwrap();
     assert_eq!((grant.budgets.len(), grant.limits.len()), (3, 1));
 }

@@ -25,6 +25,8 @@ pub(super) struct Exchange<'a> {
     pub(super) org: OrgId,
     pub(super) provider: &'a IdentityProvider,
     pub(super) discovery: &'a Discovery,
+    /// Where the code came to.
+    pub(super) redirect: &'a str,
 }
 
 pub(super) struct Tokens {
@@ -35,15 +37,14 @@ pub(super) struct Tokens {
 impl Exchange<'_> {
     /// The tokens for a code (OpenID Connect Core 1.0, section 3.1.3).
     pub(super) async fn tokens(self, code: &str, verifier: &str) -> Result<Tokens, String> {
-        let Self { context, provider, discovery, .. } = self;
+        let Self { provider, discovery, redirect, .. } = self;
         let endpoint = discovery.token_endpoint.as_deref().unwrap_or_default();
         let client = provider.client_id.as_deref().unwrap_or_default();
         let secret = self.client_secret().await?;
-        let callback = context.services.sign_in.public_url.at(super::CALLBACK);
         let mut pairs = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &callback),
+            ("redirect_uri", redirect),
             ("code_verifier", verifier),
         ];
         let mut fetch = Fetch { method: Method::POST, ..Fetch::get(endpoint) };

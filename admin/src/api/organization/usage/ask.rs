@@ -240,7 +240,14 @@ mod tests {
         let proof = Proof::Session(UserId::from_bytes([2; 16]), [0; 32]);
         let rights = Rights::default();
         Ask {
-            who: Administrator { org, home: org, proof, name: "lin".to_owned(), rights },
+            who: Administrator {
+                org,
+                home: org,
+                org_is_open: false,
+                proof,
+                name: "lin".to_owned(),
+                rights,
+            },
             from,
             to,
             width: MINUTE,

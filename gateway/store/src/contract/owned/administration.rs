@@ -27,6 +27,7 @@ pub(super) async fn fill(
         expires: now,
         address: None,
         how: "local".to_owned(),
+        vouched: None,
         id_token_hint: None,
     };
     store.open_session(&token, &session).await?;

@@ -3,12 +3,14 @@
 //! A shipment is a handful of statements, however many rows it has: an array for each column.
 
 use super::{
-    super::{Postgres, pot, row, sized, text},
-    Names,
-    changes::Changes,
-    fold, pass_gate, pots,
+    super::{Postgres, audit, pot, row, sized, text},
+    Names, fold, pass_gate, pots,
 };
-use crate::{Fault, SHIPMENT_ROWS_MAX, Shipment};
+use crate::{
+    Fault, SHIPMENT_ROWS_MAX, Shipment,
+    audit::Act,
+    changes::{Changes, Side},
+};
 use policies::{
     budget::Pot,
     ids::{BootId, OrgId, RequestId},
@@ -16,7 +18,10 @@ use policies::{
     usage::{Decision, Outcome, UsageRecord},
 };
 use sqlx::{PgConnection, Row};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A shipment is of one org and small; else its maker is broken.
 pub(super) fn check(org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
@@ -37,9 +42,35 @@ pub(super) async fn ship(store: &Postgres, org: &OrgId, rows: &Shipment) -> Resu
         return Ok(());
     }
     let mut transaction = store.begin_in(org).await?;
-    let connection = &mut *transaction;
+    write(&mut transaction, org, rows).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// One correction with its act; false, and nothing changed, if its part is there already.
+pub(super) async fn resolve(
+    store: &Postgres,
+    org: &OrgId,
+    rows: &Shipment,
+    act: &Act,
+) -> Result<bool, Fault> {
+    let mut transaction = store.begin_in(org).await?;
+    if write(&mut transaction, org, rows).await? == 0 {
+        return Ok(false);
+    }
+    audit::append(&mut transaction, org, vec![act.clone()], None).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// How many of the records were not there yet.
+async fn write(
+    connection: &mut PgConnection,
+    org: &OrgId,
+    rows: &Shipment,
+) -> Result<usize, Fault> {
     pass_gate(connection, org).await?;
     let new = insert_records(connection, &rows.records).await?;
+    let count = new.len();
     insert_decisions(connection, org, &rows.decisions).await?;
     let (firsts, corrections): (Vec<_>, Vec<_>) =
         new.into_iter().partition(|record| record.part == 0);
@@ -55,7 +86,7 @@ pub(super) async fn ship(store: &Postgres, org: &OrgId, rows: &Shipment) -> Resu
     spend(connection, org, &mut changes).await?;
     grow(connection, org, &changes).await?;
     fold::check(connection, org, &there.iter().collect()).await?;
-    Ok(transaction.commit().await?)
+    Ok(count)
 }
 
 /// The records that were not there yet, in their order.
@@ -194,7 +225,6 @@ async fn spend(
         return Ok(());
     }
     let leases = || changes.spent.keys();
-    // A closed lease has given all back: there is nothing that this could have been spent of.
     let rows = sqlx::query(
         "UPDATE lease SET spent = lease.spent + it.spent
          FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[])
@@ -208,24 +238,21 @@ async fn spend(
     .bind(leases().map(|(pot, _)| pot.span.starts.0).collect::<Vec<_>>())
     .bind(leases().map(|(pot, _)| pot.span.ends.0).collect::<Vec<_>>())
     .bind(leases().map(|(_, boot)| *boot.as_bytes()).collect::<Vec<_>>())
-    .bind(changes.spent.values().map(|spent| spent.0).collect::<Vec<_>>())
+    .bind(changes.spent.values().map(|spent| spent.counted.0).collect::<Vec<_>>())
     .fetch_all(connection)
     .await
     .map_err(fold::broken)?;
+    let mut sides: BTreeMap<(Pot, BootId), Side> =
+        leases().map(|lease| (*lease, Side::Gone)).collect();
     for row in &rows {
-        let name = (pot(row)?, BootId::from_bytes(sized(row, "boot")?));
-        let Some(spent) = changes.spent.remove(&name) else { continue };
-        let growth = changes.pots.entry(name.0).or_default();
-        if row.try_get("open")? {
-            growth.leased = growth.leased.minus(spent);
-        } else {
-            growth.unattributed = growth.unattributed.minus(spent);
-        }
+        let lease = (pot(row)?, BootId::from_bytes(sized(row, "boot")?));
+        let side = if row.try_get("open")? { Side::Open } else { Side::Lost };
+        sides.insert(lease, side);
     }
-    match changes.spent.keys().next() {
-        None => Ok(()),
-        Some((pot, _)) => Err(Fault::Broken(format!("{}: spent without a lease", pot.budget))),
+    for (lease, side) in sides {
+        changes.take_out(org, lease, side);
     }
+    Ok(())
 }
 
 /// Pots that are not there stay so: nothing was ever granted of them.

@@ -2,11 +2,12 @@
 
 use super::{
     super::{Postgres, pot},
-    Names,
-    books::{Books, Lent, Verdict, named},
-    fold, pots,
+    Names, fold, pots, recall,
 };
-use crate::{Answer, Fault, RECALL_GAP_MILLIS, SELF_FENCE_MILLIS, SyncAsk, SyncReply};
+use crate::{
+    Answer, Fault, SELF_FENCE_MILLIS, SyncAsk, SyncReply,
+    books::{Books, Lent, Verdict, named},
+};
 use policies::{
     budget::Pot,
     ids::{BootId, OrgId},
@@ -74,7 +75,8 @@ async fn attempt(
     let verdicts: Vec<_> = ask.needs.iter().map(|need| books.decide(need)).collect();
     write(connection, org, boot, &books).await?;
     let answers = answers(connection, org, boot, verdicts).await?;
-    recall(connection, org, &books.lacking(&answers, ask), now).await?;
+    let lacking = books.lacking(&answers, ask);
+    recall::note(connection, (org, boot), &lacking.iter().collect(), now).await?;
     fold::check(connection, org, &books.changed.iter().collect()).await?;
     let leases = books.states(ask);
     transaction.commit().await?;
@@ -241,31 +243,4 @@ async fn silent(
     .fetch_all(connection)
     .await?;
     rows.iter().map(pot).collect()
-}
-
-/// Notes which pots somebody lacks.
-async fn recall(
-    connection: &mut PgConnection,
-    org: &OrgId,
-    lacking: &Names,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE budget SET recalled = $5
-         FROM unnest($2::bytea[], $3::bigint[], $4::bigint[]) AS name (budget, starts, ends)
-         WHERE org = $1 AND budget.budget = name.budget AND budget.starts = name.starts
-            AND budget.ends = name.ends AND (recalled IS NULL OR recalled <= $6)",
-    )
-    .bind(org.as_bytes().as_slice())
-    .bind(&lacking.budgets)
-    .bind(&lacking.starts)
-    .bind(&lacking.ends)
-    .bind(now.0)
-    .bind(now.plus_millis(-RECALL_GAP_MILLIS).0)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The sums that every transaction checks before it commits.
 
 use crate::Fault;
-use policies::{budget::Pot, ids::OrgId};
+use policies::{budget::Pot, ids::OrgId, money::NanoUsd};
 use rusqlite::{Connection, ffi::SQLITE_CONSTRAINT_CHECK, params};
 use sqlx::{Row, SqliteConnection};
 
@@ -72,4 +72,39 @@ pub(super) fn broken_shipped(cause: rusqlite::Error) -> Fault {
         }
         Some(_) | None => Fault::Sqlite(cause),
     }
+}
+
+/// Leases of this pot are no longer lost: it keeps as unattributed what the others are. How much
+/// less that is.
+pub(super) async fn forget_lost(
+    connection: &mut SqliteConnection,
+    org: &OrgId,
+    pot: &Pot,
+) -> Result<NanoUsd, Fault> {
+    let name = |query| named(query, org, pot);
+    let before: i64 = name(sqlx::query_scalar(
+        "SELECT unattributed FROM budget
+         WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4",
+    ))
+    .fetch_one(&mut *connection)
+    .await?;
+    let after: i64 = name(sqlx::query_scalar(
+        "UPDATE budget SET unattributed =
+            (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+             WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'lost')
+         WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 RETURNING unattributed",
+    ))
+    .fetch_one(connection)
+    .await?;
+    Ok(NanoUsd(before.saturating_sub(after)))
+}
+
+type Scalar<'q> = sqlx::query::QueryScalar<'q, sqlx::Sqlite, i64, sqlx::sqlite::SqliteArguments>;
+
+fn named<'q>(query: Scalar<'q>, org: &OrgId, pot: &Pot) -> Scalar<'q> {
+    query
+        .bind(org.as_bytes().to_vec())
+        .bind(pot.budget.as_bytes().to_vec())
+        .bind(pot.span.starts.0)
+        .bind(pot.span.ends.0)
 }

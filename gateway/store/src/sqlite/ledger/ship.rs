@@ -4,10 +4,14 @@
 //! each, which binds and steps faster than statements of many rows.
 
 use super::{
-    super::{decision, row, sized},
+    super::{audit, decision, row, sized},
     fold,
 };
-use crate::{Fault, SHIPMENT_ROWS_MAX, Shipment};
+use crate::{
+    Fault, SHIPMENT_ROWS_MAX, Shipment,
+    audit::Act,
+    changes::{Changes, Growth, Side},
+};
 use policies::{
     budget::Pot,
     ids::{BootId, BudgetId, OrgId},
@@ -16,60 +20,50 @@ use policies::{
     usage::{Decision, Outcome, UsageRecord},
 };
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 static USAGE_INSERT: LazyLock<String> = LazyLock::new(|| {
     let (columns, places) = (row::COLUMNS.join(", "), ["?"; row::COLUMNS.len()].join(", "));
     format!("INSERT INTO usage ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING")
 });
 
-/// What the inserted rows change, added up before anything is written.
-#[derive(Default)]
-struct Changes {
-    /// What each lease spent.
-    spent: BTreeMap<(Pot, BootId), NanoUsd>,
-    pots: BTreeMap<Pot, Growth>,
-}
-
-/// What one pot's columns grow by.
-#[derive(Clone, Copy, Default)]
-struct Growth {
-    settled: NanoUsd,
-    held: NanoUsd,
-    overrun: NanoUsd,
-    leased: NanoUsd,
-    unattributed: NanoUsd,
-}
-
-/// One transaction, which has the write lock from its start on.
-pub(super) fn ship(connection: &mut Connection, org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
+/// One transaction, which has the write lock from its start on. How many of the records were not
+/// there yet; with an act, nothing is changed if there is none.
+pub(super) fn ship(
+    connection: &mut Connection,
+    org: &OrgId,
+    rows: &Shipment,
+    act: Option<&Act>,
+) -> Result<usize, Fault> {
     check(org, rows)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    write(&transaction, org, rows)?;
+    let count = write(&transaction, org, rows)?;
+    if let Some(act) = act {
+        if count == 0 {
+            return Ok(0);
+        }
+        audit::append_one(&transaction, org, act)?;
+    }
     transaction.commit()?;
-    Ok(())
+    Ok(count)
 }
 
-fn write(connection: &Connection, org: &OrgId, rows: &Shipment) -> Result<(), Fault> {
+fn write(connection: &Connection, org: &OrgId, rows: &Shipment) -> Result<usize, Fault> {
     let new = insert_records(connection, &rows.records)?;
+    let count = new.len();
     insert_decisions(connection, &rows.decisions)?;
     let (firsts, corrections): (Vec<_>, Vec<_>) =
         new.into_iter().partition(|record| record.part == 0);
 
     let mut changes = Changes::default();
-    for record in firsts {
-        if let Some((chain, held)) = changes.record(record) {
-            hold(connection, org, record, &chain, held)?;
-        }
-    }
+    firsts.into_iter().for_each(|record| changes.record(record));
+    hold(connection, org, &changes)?;
     for record in corrections {
         changes.correction(record);
         end_hold(connection, org, record, &mut changes)?;
     }
-    changes.write(connection, org)
+    apply(connection, org, changes)?;
+    Ok(count)
 }
 
 /// A shipment is of one org and small; else its maker is broken.
@@ -106,19 +100,13 @@ fn insert_decisions(connection: &Connection, decisions: &[Arc<Decision>]) -> Res
     decisions.iter().try_for_each(|it| decision::insert(&mut insert, it))
 }
 
-/// Keeps what an attempt with an unknown end counts above its cost, until it is resolved.
-fn hold(
-    connection: &Connection,
-    org: &OrgId,
-    record: &UsageRecord,
-    chain: &BTreeSet<Pot>,
-    held: NanoUsd,
-) -> Result<(), Fault> {
+/// Keeps what attempts with unknown ends count above their cost, until they are resolved.
+fn hold(connection: &Connection, org: &OrgId, changes: &Changes<'_>) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO hold (org, request, attempt, budget, starts, ends, amount)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for pot in chain {
+    for (record, pot, held) in &changes.holds {
         insert.execute(params![
             org.as_bytes(),
             record.stamp.request.as_bytes(),
@@ -137,7 +125,7 @@ fn end_hold(
     connection: &Connection,
     org: &OrgId,
     record: &UsageRecord,
-    changes: &mut Changes,
+    changes: &mut Changes<'_>,
 ) -> Result<(), Fault> {
     let attempt = params![org.as_bytes(), record.stamp.request.as_bytes(), record.stamp.attempt];
     let known = connection
@@ -160,81 +148,35 @@ fn end_hold(
     while let Some(row) = ended.next()? {
         let span = Span { starts: Timestamp(row.get(1)?), ends: Timestamp(row.get(2)?) };
         let budget = BudgetId::from_bytes(sized(&row.get::<_, Vec<u8>>(0)?, "budget")?);
-        let growth = changes.pots.entry(Pot { budget, span }).or_default();
-        growth.held = growth.held.minus(NanoUsd(row.get(3)?));
+        changes.freed(Pot { budget, span }, NanoUsd(row.get(3)?));
     }
     Ok(())
 }
 
-impl Changes {
-    /// What an attempt cost and counts. Returned: what it holds on if its end is not known.
-    fn record(&mut self, record: &UsageRecord) -> Option<(BTreeSet<Pot>, NanoUsd)> {
-        let ending = &record.ending;
-        let counted = ending.counted;
-        let unknown = ending.outcome == Outcome::Indeterminate;
-        // What has no price yet counts in full; what nobody has seen costs nothing yet.
-        let without = if unknown { NanoUsd::ZERO } else { counted };
-        let settled = ending.cost.unwrap_or(without).min(counted);
-        let held = if unknown { counted.minus(settled) } else { NanoUsd::ZERO };
-        let chain: BTreeSet<Pot> = record.stamp.chain.iter().copied().collect();
-        for pot in &chain {
-            let spent = self.spent.entry((*pot, record.stamp.boot)).or_default();
-            *spent = spent.plus(counted);
-            let growth = self.pots.entry(*pot).or_default();
-            growth.settled = growth.settled.plus(settled);
-            growth.held = growth.held.plus(held);
-            growth.overrun = growth.overrun.plus(ending.overrun);
-        }
-        (NanoUsd::ZERO < held).then_some((chain, held))
+fn apply(connection: &Connection, org: &OrgId, mut changes: Changes<'_>) -> Result<(), Fault> {
+    let leases = changes.spent.iter().map(|(lease, spent)| (*lease, spent.counted));
+    for ((pot, boot), counted) in leases.collect::<Vec<_>>() {
+        let side = spend(connection, org, (&pot, &boot), counted)?;
+        changes.take_out(org, (pot, boot), side);
     }
-
-    /// The lease has spent what it has: a correction moves what was settled.
-    fn correction(&mut self, record: &UsageRecord) {
-        let cost = record.ending.cost.unwrap_or_default();
-        for pot in record.stamp.chain.iter().copied().collect::<BTreeSet<_>>() {
-            let growth = self.pots.entry(pot).or_default();
-            growth.settled = growth.settled.plus(cost.minus(record.ending.overrun));
-            growth.overrun = growth.overrun.plus(record.ending.overrun);
+    for (pot, growth) in &changes.pots {
+        if grow(connection, org, pot, growth)? {
+            fold::check_shipped(connection, org, pot)?;
         }
     }
-
-    fn write(mut self, connection: &Connection, org: &OrgId) -> Result<(), Fault> {
-        for ((pot, boot), spent) in &self.spent {
-            let growth = self.pots.entry(*pot).or_default();
-            match spend(connection, org, (pot, boot), *spent)? {
-                Some(Side::Open) => growth.leased = growth.leased.minus(*spent),
-                Some(Side::Lost) => growth.unattributed = growth.unattributed.minus(*spent),
-                None => {}
-            }
-        }
-        for (pot, growth) in &self.pots {
-            if grow(connection, org, pot, growth)? {
-                fold::check_shipped(connection, org, pot)?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
-/// Which column of the pot a lease is counted in.
-enum Side {
-    Open,
-    Lost,
-}
-
-/// None if nothing is spent and there is no such lease: a free attempt needs none.
 fn spend(
     connection: &Connection,
     org: &OrgId,
     (pot, boot): (&Pot, &BootId),
     spent: NanoUsd,
-) -> Result<Option<Side>, Fault> {
-    if spent == NanoUsd::ZERO {
-        return Ok(None);
-    }
+) -> Result<Side, Fault> {
     let mut update = connection.prepare_cached(
         "UPDATE lease SET spent = spent + ?6
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND boot = ?5
+            AND state <> 'closed'
          RETURNING state",
     )?;
     let lease = params![
@@ -247,10 +189,9 @@ fn spend(
     ];
     let state = update.query_row(lease, |row| row.get::<_, String>(0)).optional();
     match state.map_err(fold::broken_shipped)?.as_deref() {
-        Some("open") => Ok(Some(Side::Open)),
-        Some("lost") => Ok(Some(Side::Lost)),
-        // A closed lease has given all back: there is nothing that this could have been spent of.
-        Some(_) | None => Err(Fault::Broken(format!("{}: spent without a lease", pot.budget))),
+        Some("open") => Ok(Side::Open),
+        Some("lost") => Ok(Side::Lost),
+        Some(_) | None => Ok(Side::Gone),
     }
 }
 

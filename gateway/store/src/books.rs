@@ -1,6 +1,5 @@
 //! One org's pots and one boot's leases on them, while a message is worked on.
 
-use super::Names;
 use crate::{Answer, Fault, LeaseState, Need, SyncAsk};
 use policies::{
     budget::{self, Balance, Pot},
@@ -85,12 +84,12 @@ impl Books {
     }
 
     /// The pots that are still too small for a need which was not granted.
-    pub(super) fn lacking(&self, answers: &[Answer], ask: &SyncAsk) -> Names {
+    pub(super) fn lacking(&self, answers: &[Answer], ask: &SyncAsk) -> BTreeSet<Pot> {
         let lack = |(answer, _): &(&Answer, &Need)| matches!(answer, Answer::Lack { .. });
         let needs = answers.iter().zip(&ask.needs).filter(lack);
         needs
             .flat_map(|(_, need)| {
-                need.chain.iter().filter(|pot| self.balance(pot).free() < need.amount)
+                need.chain.iter().filter(|pot| self.balance(pot).free() < need.amount).copied()
             })
             .collect()
     }

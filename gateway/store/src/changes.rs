@@ -2,7 +2,7 @@
 
 use policies::{
     budget::Pot,
-    ids::BootId,
+    ids::{BootId, OrgId},
     money::NanoUsd,
     usage::{Outcome, UsageRecord},
 };
@@ -11,10 +11,27 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct Changes<'r> {
     /// What each lease spent; never nothing.
-    pub(super) spent: BTreeMap<(Pot, BootId), NanoUsd>,
+    pub(super) spent: BTreeMap<(Pot, BootId), Spent>,
     pub(super) pots: BTreeMap<Pot, Growth>,
     /// What attempts with unknown ends count above their cost, until they are resolved.
     pub(super) holds: Vec<(&'r UsageRecord, Pot, NanoUsd)>,
+}
+
+/// What comes out of one lease.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spent {
+    pub(super) counted: NanoUsd,
+    /// The part of it whose cost is known.
+    settled: NanoUsd,
+}
+
+/// Where a lease's money is counted in its pot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Open,
+    Lost,
+    /// The lease is closed, or there never was one: all of it was given back.
+    Gone,
 }
 
 /// What one pot's columns grow by.
@@ -40,7 +57,8 @@ impl<'r> Changes<'r> {
         for pot in chain(record) {
             if counted != NanoUsd::ZERO {
                 let spent = self.spent.entry((pot, record.stamp.boot)).or_default();
-                *spent = spent.plus(counted);
+                spent.counted = spent.counted.plus(counted);
+                spent.settled = spent.settled.plus(settled);
             }
             let growth = self.pots.entry(pot).or_default();
             growth.settled = growth.settled.plus(settled);
@@ -59,6 +77,23 @@ impl<'r> Changes<'r> {
             let growth = self.pots.entry(pot).or_default();
             growth.settled = growth.settled.plus(cost.minus(record.ending.overrun));
             growth.overrun = growth.overrun.plus(record.ending.overrun);
+        }
+    }
+
+    /// What was spent comes out of the lease; where that is gone, what it cost is an overrun: the
+    /// bill stays true, and no further grant is made of what was spent twice.
+    pub(super) fn take_out(&mut self, org: &OrgId, (pot, boot): (Pot, BootId), side: Side) {
+        let Some(spent) = self.spent.get(&(pot, boot)).copied() else { return };
+        let growth = self.pots.entry(pot).or_default();
+        match side {
+            Side::Open => growth.leased = growth.leased.minus(spent.counted),
+            Side::Lost => growth.unattributed = growth.unattributed.minus(spent.counted),
+            Side::Gone => {
+                tracing::error!(%org, budget = %pot.budget, %boot, amount = %spent.counted,
+                    "spent without a lease: counted as an overrun");
+                growth.settled = growth.settled.minus(spent.settled);
+                growth.overrun = growth.overrun.plus(spent.settled);
+            }
         }
     }
 
