@@ -7,6 +7,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("apply.schema.json", include_str!("../manual/apply.schema.json")),
     ("audit", include_str!("../manual/audit.md")),
     ("callers", include_str!("../manual/callers.md")),
+    ("money", include_str!("../manual/money.md")),
     ("openapi.json", include_str!("../manual/openapi.json")),
     ("organization-api", include_str!("../manual/organization-api.md")),
     ("scim", include_str!("../manual/scim.md")),

@@ -72,7 +72,7 @@ async fn it_is_ready_when_every_part_is_and_it_does_not_drain() {
         assert_eq!(kind, "application/json");
         let facts: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(facts["draining"], readiness.draining);
-        assert_eq!(facts.as_object().unwrap().len(), 4);
+        assert_eq!(facts.as_object().unwrap().len(), 5);
     }
 }
 

@@ -1,11 +1,14 @@
 //! From settings to a running gateway and back to nothing: the only place that starts tasks.
 
 mod housekeeping;
+mod listening;
 mod master_keys;
+mod recovery;
 mod shared_limits;
 
 use self::{
     housekeeping::{keep_house, renew_keys},
+    listening::Open,
     master_keys::MasterKeys,
 };
 use crate::{
@@ -14,9 +17,9 @@ use crate::{
     contact::Contact,
     counter::Counter,
     doorman::Doorman,
-    edge::{self, listener, proxies::Proxies},
+    edge::{listener, proxies::Proxies},
     health::Health,
-    journal::{self, Journal, Legacy},
+    journal::{self, Journal},
     last_use::Uses,
     outbound::Ways,
     pipeline::identity::Identities,
@@ -40,13 +43,12 @@ use admin::{
     services::Services,
 };
 use anyhow::Context;
-use hyper::service::service_fn;
 use policies::{authority, data::detect::Detectors, ids::BootId};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use store::{
-    Claimed, Directory, JOURNAL_QUIET_MILLIS, Ledger, Store,
+    Directory, Ledger, Store,
     audit::AuditLog,
-    clock, entropy,
+    entropy,
     postgres::{self, Postgres},
     seal::{Keeper, KeyWrapper},
     sqlite::{Flushed, Sqlite},
@@ -57,9 +59,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long answers are read on, and endings written, once the callers have gone.
 const LAST_BILLS: Duration = Duration::from_secs(10);
-/// How long to wait for a gateway to fall silent that had the same journal, and between two looks.
-const COPY_PATIENCE: Duration = Duration::from_millis(JOURNAL_QUIET_MILLIS.unsigned_abs() + 5_000);
-const COPY_PAUSE: Duration = Duration::from_secs(1);
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
 /// How long the shipper may take at the end of a drain.
 const LAST_SHIPMENT: Duration = Duration::from_secs(10);
@@ -120,14 +119,8 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
     let keeper = keeper(config, Arc::clone(&store)).await?;
     let (sinks, lookout) = watchers(config, &store, &keeper).await?;
     let file = journal::File::open(&config.journal.path, config.journal.durability)?;
-    take_over(&file, ledger.as_ref()).await?;
     let quarantine = Arc::new(Quarantine::beside(&config.journal.path));
-    let mut legacy = Legacy::read(&file, &quarantine, clock::now())?;
-    let recovered = legacy.bring(ledger.as_ref(), &file.id(), &quarantine).await?;
-    file.mark_closed(&legacy.boots())?;
-    if recovered != journal::Recovered::default() {
-        tracing::info!(?recovered, "what an earlier start left is in the store");
-    }
+    recovery::recover(&file, ledger.as_ref(), &quarantine).await?;
     let (boot, journal_id) = (BootId::from_bytes(entropy::id()?), file.id());
     ledger.open_boot(&boot, &journal_id).await?;
 
@@ -165,58 +158,42 @@ pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Gat
         reading_on: TaskTracker::new(),
     });
 
-    let (background, stop) = (TaskTracker::new(), CancellationToken::new());
-    let directory: Arc<dyn Directory> = Arc::clone(&store) as Arc<dyn Directory>;
-    let poll = config::millis(config.snapshot.poll_millis);
-    let watching = stop.clone();
-    let drain = CancellationToken::new();
+    let (background, stop, drain) =
+        (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let parts = Parts { store, keeper, contact, background, stop, drain };
+    spawn(config, &app, &parts);
+    parts.background.spawn(sinks.run(parts.stop.clone()));
+    listen(config, app, parts).await
+}
+
+/// What runs on until the drain, or until everything else has ended.
+fn spawn(config: &Config, app: &Arc<App>, parts: &Parts) {
+    let Parts { store, contact, background, stop, drain, .. } = parts;
     let rung = Arc::new(Rung::default());
     background.spawn({
-        let (watching, purse) = (drain.clone(), Arc::clone(&purse));
-        let look = (poll, Arc::clone(&rung));
-        async move { snapshot.watch(directory, purse, look, watching).await }
+        let (snapshot, purse) = (Arc::clone(&app.snapshot), Arc::clone(&app.purse));
+        let directory: Arc<dyn Directory> = Arc::clone(store) as Arc<dyn Directory>;
+        let look = (config::millis(config.snapshot.poll_millis), Arc::clone(&rung));
+        let drain = drain.clone();
+        async move { snapshot.watch(directory, purse, look, drain).await }
     });
     background.spawn({
-        let (contact, watch) = (Arc::clone(&contact), Arc::clone(&store) as Arc<dyn store::Watch>);
+        let (contact, watch) = (Arc::clone(contact), Arc::clone(store) as Arc<dyn store::Watch>);
         let stop = stop.clone();
         async move { contact.run(watch, rung, stop).await }
     });
-    let shipping = Arc::clone(&ledger);
-    background.spawn(async move { shipper.run(shipping, watching).await });
     background.spawn({
-        let (purse, stop) = (Arc::clone(&purse), stop.clone());
+        let (shipper, ledger) = (Arc::clone(&app.shipper), Arc::clone(store) as Arc<dyn Ledger>);
+        let stop = stop.clone();
+        async move { shipper.run(ledger, stop).await }
+    });
+    background.spawn({
+        let (purse, stop) = (Arc::clone(&app.purse), stop.clone());
         async move { purse.share_limits(stop).await }
     });
-    background.spawn(keep_house(Arc::clone(&app), Arc::clone(&store), drain.clone()));
-    background.spawn(renew_keys(Arc::clone(&app), drain.clone()));
-    background.spawn(sinks.run(stop.clone()));
-    background.spawn(sweeper::run(Arc::clone(&store), drain.clone()));
-    listen(config, app, Parts { store, keeper, contact, background, stop, drain }).await
-}
-
-/// Makes sure that no other gateway writes this journal or a copy of it.
-async fn take_over(file: &journal::File, ledger: &dyn Ledger) -> anyhow::Result<()> {
-    let (path, claim) = (file.path().display(), file.claim()?);
-    let deadline = tokio::time::Instant::now() + COPY_PATIENCE;
-    loop {
-        match ledger.claim_journal(&file.id(), &claim).await? {
-            Claimed::Yours => return Ok(()),
-            Claimed::Old { known } => anyhow::bail!(
-                "journal `{path}`: it is an old copy (opened {} times, the store knows of {known}): \
-                 move it away; budgets count what it may hold",
-                claim.generation
-            ),
-            Claimed::InUse if deadline <= tokio::time::Instant::now() => anyhow::bail!(
-                "journal `{path}`: a gateway that is alive writes a copy of it: give each gateway \
-                 its own, or stop the other one"
-            ),
-            // A disk that was moved from a machine that has just gone.
-            Claimed::InUse => {
-                tracing::warn!(%path, "another gateway had this journal a moment ago: waiting");
-                tokio::time::sleep(COPY_PAUSE).await;
-            }
-        }
-    }
+    background.spawn(keep_house(Arc::clone(app), Arc::clone(store), drain.clone()));
+    background.spawn(renew_keys(Arc::clone(app), drain.clone()));
+    background.spawn(sweeper::run(Arc::clone(store), drain.clone()));
 }
 
 /// Those who are told what happens, and how the request path tells it.
@@ -289,57 +266,6 @@ fn services(config: &Config, admin: SocketAddr, ready: Ready) -> anyhow::Result<
     };
     let probe: Arc<dyn Probe> = Arc::new(ready);
     Ok(Arc::new(Services::new(store, probe).signing_in(sign_in).believing(issuers)))
-}
-
-/// A listener with how it is served.
-struct Open {
-    listener: TcpListener,
-    limits: listener::Limits,
-    proxies: Proxies,
-    until: CancellationToken,
-    deadline: Duration,
-}
-
-impl Open {
-    /// `also`: with the part of the administration API that stock SDKs know.
-    async fn serve_callers(self, app: Arc<App>, services: Arc<Services>, also: bool) {
-        let proxies = self.proxies;
-        let make = move |address: SocketAddr| {
-            let (app, services) = (Arc::clone(&app), Arc::clone(&services));
-            let proxies = proxies.clone();
-            service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let (app, services) = (Arc::clone(&app), Arc::clone(&services));
-                let address = proxies.asker(address, request.headers());
-                async move {
-                    let answer = if also && edge::is_administration(&request) {
-                        edge::administer(&services, address, request).await
-                    } else {
-                        edge::serve(app, &services, address, request).await
-                    };
-                    Ok::<_, Infallible>(answer)
-                }
-            })
-        };
-        let Self { listener, limits, until, deadline, .. } = self;
-        listener::serve(listener, limits, make, until, deadline).await;
-    }
-
-    async fn serve_administrators(self, services: Arc<Services>) {
-        let proxies = self.proxies;
-        let make = move |address: SocketAddr| {
-            let (services, proxies) = (Arc::clone(&services), proxies.clone());
-            service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let services = Arc::clone(&services);
-                let address = proxies.asker(address, request.headers());
-                async move {
-                    let answer = admin::gate::serve(&services, address.ip(), request).await;
-                    Ok::<_, Infallible>(answer)
-                }
-            })
-        };
-        let Self { listener, limits, until, deadline, .. } = self;
-        listener::serve(listener, limits, make, until, deadline).await;
-    }
 }
 
 fn limits(config: &Config) -> listener::Limits {

@@ -5,6 +5,7 @@ use crate::{
     journal::{Closing, Entry, Journal, Place, Progress, Unwritten, Written},
     pipeline::classify::Ask,
     purse::{Hold, Seat},
+    upstream::Departure,
 };
 use dialects::{
     stream::{ChatTap, Choice},
@@ -55,6 +56,7 @@ pub struct Bill {
     ask: Arc<Ask>,
     stamp: Arc<Stamp>,
     rates: Rates,
+    tokens_possible: i64,
     hold: Option<Hold>,
     kept: Option<Kept>,
     started: Instant,
@@ -66,20 +68,22 @@ pub struct Bill {
 }
 
 /// What a drop of a bill means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Dropped {
     /// Nothing was sent yet, or it was turned away: nothing was bought.
     NotBegun,
     /// It was sent, and failed in a way that leaves its cost unknown.
     Unknown,
-    /// It was sent, and its caller left.
-    HungUp,
+    /// Its caller left, and it was sent if it has departed.
+    HungUp(Departure),
 }
 
 /// An attempt whose intent is about to be committed.
 pub struct Opened {
     pub stamp: Arc<Stamp>,
     pub rates: Rates,
+    /// A report of more tokens cannot be true.
+    pub tokens_possible: i64,
     pub hold: Hold,
     pub kept: Kept,
 }
@@ -88,12 +92,13 @@ impl Bill {
     /// To be opened before the intent is given to the journal: if the caller leaves while that is
     /// committed, the drop of the bill ends the intent that is in the queue by then.
     pub fn open(desk: Desk, ask: Arc<Ask>, opened: Opened) -> Self {
-        let Opened { stamp, rates, hold, kept } = opened;
+        let Opened { stamp, rates, tokens_possible, hold, kept } = opened;
         Self {
             desk,
             ask,
             stamp,
             rates,
+            tokens_possible,
             hold: Some(hold),
             kept: Some(kept),
             started: clock::monotonic(),
@@ -107,9 +112,12 @@ impl Bill {
         &self.stamp
     }
 
-    /// From here on, a drop is a hang-up.
-    pub fn sent(&mut self) {
-        self.dropped = Dropped::HungUp;
+    /// From here on, a drop is a hang-up, and the hold is kept by whoever loses it.
+    pub fn sent(&mut self, departure: Departure) {
+        self.dropped = Dropped::HungUp(departure);
+        if let Some(hold) = &mut self.hold {
+            hold.sent();
+        }
     }
 
     /// The attempt has failed; what follows decides only who comes next.
@@ -137,6 +145,25 @@ impl Bill {
         let cost = self.cost(&seen).unwrap_or_default().min(self.stamp.hold);
         let (request, attempt) = (self.stamp.request, self.stamp.attempt);
         self.desk.journal.note(Progress { request, attempt, cost, output_tokens });
+    }
+
+    /// What ended an answer that was heard to its end, by what the provider told.
+    pub fn told(&self, report: Report, outcome: Outcome) -> End {
+        told(report.within(self.tokens_possible), outcome)
+    }
+
+    /// What the report is worth that came before the end of the answer: it counts only if it
+    /// covers what came. Some servers tell a running count, or zeros, in each chunk.
+    pub fn unfinished(&self, outcome: Outcome) -> Option<End> {
+        let report = self.tap.has_usage().then(|| self.tap.usage())?;
+        let pieces = i64::try_from(self.tap.deltas()).unwrap_or(i64::MAX);
+        if report.tokens.all_output() < pieces {
+            return None;
+        }
+        match self.told(report, outcome) {
+            end @ End::Reported { .. } => Some(end),
+            End::Counted { .. } | End::NotBegun | End::Unknown => None,
+        }
     }
 
     /// The request is over. The receiver learns when the ending is committed.
@@ -223,11 +250,13 @@ impl Bill {
 /// our own count of what went in and what came; of a whole answer nothing was seen yet.
 impl Drop for Bill {
     fn drop(&mut self) {
-        let end = match self.dropped {
+        let end = match &self.dropped {
             Dropped::NotBegun => End::NotBegun,
             Dropped::Unknown => End::Unknown,
-            Dropped::HungUp if !self.stamp.stream => End::Unknown,
-            Dropped::HungUp => unfinished(&self.tap, Outcome::HungUp)
+            Dropped::HungUp(departure) if departure.call_off() => End::NotBegun,
+            Dropped::HungUp(_) if !self.stamp.stream => End::Unknown,
+            Dropped::HungUp(_) => self
+                .unfinished(Outcome::HungUp)
                 .unwrap_or(End::Counted { outcome: Outcome::HungUp, flaw: None }),
         };
         // The journal takes care of it; there is nobody left to tell.
@@ -333,38 +362,18 @@ fn word(flaw: Flaw) -> String {
         Flaw::NotANumber => "not_a_number",
         Flaw::TooLarge => "too_large",
         Flaw::ZeroWithText => "zero_with_text",
+        Flaw::ZeroPrompt => "zero_prompt",
         Flaw::TwoReports => "two_reports",
         Flaw::Inconsistent => "inconsistent",
     };
     word.to_owned()
 }
 
-/// What ended an answer that was heard to its end, by what the provider told.
-pub fn told(report: Report, outcome: Outcome) -> End {
-    match report.flaw {
-        // Parts that do not add up are still the provider's own numbers: they are billed, flagged.
-        None | Some(Flaw::Inconsistent | Flaw::TwoReports) => End::Reported { report, outcome },
-        Some(
-            flaw @ (Flaw::Missing
-            | Flaw::Negative
-            | Flaw::NotANumber
-            | Flaw::TooLarge
-            | Flaw::ZeroWithText),
-        ) => End::Counted { outcome, flaw: Some(flaw) },
-    }
-}
-
-/// What a report is worth that came before the end of the answer: it counts only if it covers
-/// what came. Some servers tell a running count, or zeros, in each chunk.
-pub fn unfinished(tap: &ChatTap, outcome: Outcome) -> Option<End> {
-    let report = tap.has_usage().then(|| tap.usage())?;
-    let pieces = i64::try_from(tap.deltas()).unwrap_or(i64::MAX);
-    if report.tokens.all_output() < pieces {
-        return None;
-    }
-    match told(report, outcome) {
-        end @ End::Reported { .. } => Some(end),
-        End::Counted { .. } | End::NotBegun | End::Unknown => None,
+/// Parts that do not add up are still the provider's own numbers: they are billed, flagged.
+fn told(report: Report, outcome: Outcome) -> End {
+    match report.flaw.filter(|flaw| !flaw.is_billable()) {
+        None => End::Reported { report, outcome },
+        flaw @ Some(_) => End::Counted { outcome, flaw },
     }
 }
 

@@ -11,6 +11,8 @@ mod entry;
 mod file;
 mod frame;
 mod kept;
+mod name;
+mod pace;
 mod recovery;
 mod segment;
 mod teller;

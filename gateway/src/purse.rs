@@ -13,6 +13,8 @@ mod recall;
 #[cfg(test)]
 mod simulation;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     ask::Patience,
@@ -129,13 +131,14 @@ impl Purse {
 }
 
 /// Money of one attempt, set aside on every pot of its chain. It is settled with what the budgets
-/// count, exactly once; a drop without that gives all of it back, which is right only for what was
-/// never sent.
+/// count, exactly once. A drop without that gives all of it back if nothing was sent; else all of
+/// it stays spent.
 pub struct Hold {
     org: Arc<OrgBook>,
     boot: Arc<Boot>,
     pots: Vec<policies::budget::Pot>,
     amount: NanoUsd,
+    sent: bool,
 }
 
 impl fmt::Debug for Hold {
@@ -156,6 +159,11 @@ impl Hold {
 
     pub fn pots(&self) -> &[policies::budget::Pot] {
         &self.pots
+    }
+
+    /// From here on the money may be spent at any moment.
+    pub fn sent(&mut self) {
+        self.sent = true;
     }
 
     /// The attempt has ended, and its record is committed.
@@ -184,7 +192,14 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.give_back(NanoUsd::ZERO);
+        // Settled already, or no budget counts it.
+        if self.pots.is_empty() {
+            return;
+        }
+        if self.sent {
+            self.boot.lose();
+        }
+        self.give_back(if self.sent { self.amount } else { NanoUsd::ZERO });
     }
 }
 

@@ -4,7 +4,7 @@ use crate::config::{self, Upstream as Deadlines};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -19,6 +19,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,6 +37,18 @@ const USER_AGENT: &str = concat!("penstock/", env!("CARGO_PKG_VERSION"));
 /// The header by which a provider can name our attempt (OpenAI documents it under this name).
 pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 
+/// Whether a request is on its way: decided once, by whoever comes first.
+#[derive(Clone, Debug, Default)]
+pub struct Departure(Arc<OnceLock<Fate>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// A connection stands, and has asked for the body.
+    Gone,
+    /// No byte of the body will ever go out.
+    CalledOff,
+}
+
 /// Why no answer began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
@@ -49,7 +62,18 @@ pub enum NoAnswer {
     Late,
 }
 
-type Carrier = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+type Carrier = Client<HttpsConnector<HttpConnector<Resolver>>, Outgoing>;
+
+/// A body that says when it leaves.
+#[derive(Debug, Default)]
+struct Outgoing {
+    body: Full<Bytes>,
+    departure: Departure,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the request was called off")]
+struct CalledOff;
 
 /// Two ways with connections of their own: to wherever the operator points, and to the public
 /// internet alone.
@@ -69,7 +93,49 @@ pub struct Sending<'a> {
     /// No private address is connected to.
     pub public_only: bool,
     pub body: Bytes,
+    pub departure: Departure,
 }
+
+// === impl Departure ===
+
+impl Departure {
+    /// Keeps the request from leaving. False: it has left.
+    pub fn call_off(&self) -> bool {
+        *self.0.get_or_init(|| Fate::CalledOff) == Fate::CalledOff
+    }
+
+    fn leave(&self) -> bool {
+        *self.0.get_or_init(|| Fate::Gone) == Fate::Gone
+    }
+}
+
+// === impl Outgoing ===
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = CalledOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CalledOff>>> {
+        if !self.departure.leave() {
+            return Poll::Ready(Some(Err(CalledOff)));
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        frame.map_err(|never| match never {})
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// === impl Upstream ===
 
 impl Upstream {
     pub fn new(deadlines: &Deadlines) -> Self {
@@ -83,13 +149,15 @@ impl Upstream {
         if sending.public_only && is_private_literal(sending.uri) {
             return Err(NoAnswer::Unreachable);
         }
+        let departure = sending.departure.clone();
         let request = sending.request().map_err(|_| NoAnswer::Unreachable)?;
-        match tokio::time::timeout(self.first_byte, carrier.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(fault)) if fault.is_connect() => Err(NoAnswer::Unreachable),
-            Ok(Err(_)) => Err(NoAnswer::BrokenOff),
-            Err(_late) => Err(NoAnswer::Late),
-        }
+        let fault = match tokio::time::timeout(self.first_byte, carrier.request(request)).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(_)) => NoAnswer::BrokenOff,
+            Err(_late) => NoAnswer::Late,
+        };
+        // However far it came: without its body nothing was asked.
+        Err(if departure.call_off() { NoAnswer::Unreachable } else { fault })
     }
 }
 
@@ -105,7 +173,7 @@ impl Upstream {
             return Err(NoAnswer::Unreachable);
         }
         let carrier = if public_only { &self.public } else { &self.anywhere };
-        let mut request = Request::new(Full::default());
+        let mut request = Request::new(Outgoing::default());
         request.uri_mut().clone_from(uri);
         let agent = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, agent);
@@ -146,7 +214,7 @@ fn carrier(resolver: Resolver, deadlines: &Deadlines) -> Carrier {
 }
 
 impl Sending<'_> {
-    fn request(self) -> http::Result<Request<Full<Bytes>>> {
+    fn request(self) -> http::Result<Request<Outgoing>> {
         let accept = if self.stream { "text/event-stream" } else { "application/json" };
         let mut request = Request::builder()
             .method(Method::POST)
@@ -158,7 +226,7 @@ impl Sending<'_> {
         if let Some(authorization) = self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        request.body(Full::new(self.body))
+        request.body(Outgoing { body: Full::new(self.body), departure: self.departure })
     }
 }
 
@@ -194,5 +262,83 @@ impl tower::Service<Name> for Resolver {
             }
             Ok(allowed.into_iter())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// Silent for so long, a provider is late.
+    const FIRST_BYTE_MILLIS: u64 = 300;
+
+    fn upstream() -> Upstream {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Upstream::new(&Deadlines {
+            connect_millis: 5_000,
+            first_byte_millis: FIRST_BYTE_MILLIS,
+            idle_millis: 5_000,
+            total_millis: 5_000,
+            read_on_millis: 5_000,
+            answer_bytes_max: 1_000,
+            attempts_max: 1,
+        })
+    }
+
+    async fn send(uri: &str, departure: &Departure) -> Result<StatusCode, NoAnswer> {
+        let (body, departure) = (Bytes::from_static(b"{}"), departure.clone());
+        let (uri, attempt) = (uri.parse().unwrap(), "req/1".to_owned());
+        let (authorization, stream, public_only) = (None, false, false);
+        let sending =
+            Sending { uri: &uri, authorization, attempt, stream, public_only, body, departure };
+        upstream().send(sending).await.map(|answer| answer.status())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_never_stood_has_sent_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, departure) = (listener.local_addr().unwrap(), Departure::default());
+
+        // It waits for a handshake that never comes.
+        let sent = send(&format!("https://{address}/v1"), &departure).await;
+
+        assert_eq!(sent, Err(NoAnswer::Unreachable));
+        assert!(departure.call_off());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_left_cannot_be_called_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, departure) = (listener.local_addr().unwrap(), Departure::default());
+
+        let sent = send(&format!("http://{address}/v1"), &departure).await;
+
+        assert_eq!(sent, Err(NoAnswer::Late), "it was written to a connection nobody reads");
+        assert!(!departure.call_off());
+    }
+
+    #[tokio::test]
+    async fn of_a_request_that_was_called_off_no_body_goes_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, departure) = (listener.local_addr().unwrap(), Departure::default());
+        assert!(departure.call_off());
+        let provider = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            // Whoever has sent nothing may hear nothing.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            all
+        };
+
+        let uri = format!("http://{address}/v1");
+        let (sent, heard) = tokio::join!(send(&uri, &departure), provider);
+
+        assert_eq!(sent, Err(NoAnswer::Unreachable));
+        assert!(!heard.ends_with(b"{}"), "{}", heard.escape_ascii());
     }
 }

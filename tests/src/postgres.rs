@@ -1,5 +1,6 @@
 //! A PostgreSQL server that lives as long as the tests that use it.
 
+use crate::wait::SOON;
 use anyhow::{Context, ensure};
 use std::{
     fs,
@@ -69,12 +70,21 @@ impl Server {
         self.signal_all("KILL");
     }
 
-    /// Starts it again after [`Server::kill9`]; it recovers by itself.
+    /// Starts it again after [`Server::kill9`]; it recovers by itself, once everything that it was
+    /// is gone.
     ///
     /// # Errors
     /// It does not start.
     pub fn start_again(&self) -> anyhow::Result<()> {
-        self.launch()
+        let deadline = std::time::Instant::now() + SOON;
+        loop {
+            match self.launch() {
+                Err(_) if std::time::Instant::now() < deadline => {
+                    std::thread::sleep(SOON / 100);
+                }
+                done => return done,
+            }
+        }
     }
 
     fn signal_all(&self, name: &str) {

@@ -133,11 +133,12 @@ async fn ask(context: Context) -> Result<Response, Failure> {
     }
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let wanted = wanted.into_iter().map(|(name, value)| (name, text(value))).collect();
-    let id = entropy::id()?;
+    // Nobody refers to it by name; no name is an id.
+    let name = format!("request {}", hex::encode(entropy::id()?));
     let request = LimitRequest {
         id: None,
         org: known.authority.name.clone(),
-        name: Kind::LimitRequest.id_text(id),
+        name,
         locked: false,
         budget,
         limit,

@@ -37,7 +37,8 @@ pub struct Vectors {
 pub fn read_answer(body: &[u8], text_bytes_max: usize) -> Result<Answer, Invalid> {
     let mut heard = Heard::new(text_bytes_max);
     let chunk = chunk::read(body, &mut heard)?;
-    let usage = chunk.usage.unwrap_or_else(Report::missing).with_output_seen(heard.text_bytes);
+    let usage = chunk.usage.unwrap_or_else(Report::missing);
+    let usage = usage.with_output_seen(heard.text_bytes).with_prompt_taken();
     Ok(Answer {
         usage,
         finish_reason: heard.finish_reason().map(str::to_owned),
@@ -71,12 +72,15 @@ pub fn read_vectors(body: &[u8]) -> Result<Vectors, Invalid> {
         }
     }
     reader.finish()?;
-    Ok(Vectors { usage: usage.unwrap_or_else(Report::missing), model, count })
+    let usage = usage.unwrap_or_else(Report::missing);
+    let usage = if count == 0 { usage } else { usage.with_prompt_taken() };
+    Ok(Vectors { usage, model, count })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::Flaw;
 
     #[test]
     fn a_completion_gives_its_text_reason_and_usage() {
@@ -102,5 +106,39 @@ mod tests {
 
         assert_eq!((vectors.count, vectors.usage.tokens.input), (2, 7));
         assert_eq!(vectors.usage.flaw, None);
+    }
+
+    #[test]
+    fn vectors_of_no_input_are_a_lie() {
+        let answer = |data: &str, usage: &str| {
+            let body = format!(r#"{{"data":{data},"usage":{usage}}}"#);
+            read_vectors(body.as_bytes()).unwrap().usage.flaw
+        };
+        let zero = r#"{"prompt_tokens":0,"total_tokens":0}"#;
+        let odd = r#"{"prompt_tokens":0,"total_tokens":1}"#;
+
+        assert_eq!(answer("[{}]", zero), Some(Flaw::ZeroPrompt));
+        assert_eq!(answer("[{}]", odd), Some(Flaw::ZeroPrompt));
+        assert_eq!(answer("[{}]", r#"{"completion_tokens":3}"#), Some(Flaw::ZeroPrompt));
+        assert_eq!(answer("[]", zero), None);
+    }
+
+    #[test]
+    fn a_completion_always_has_a_prompt() {
+        let answer = |text: &str, usage: &str| {
+            let body =
+                format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}],"usage":{usage}}}"#);
+            read_answer(body.as_bytes(), 100).unwrap().usage.flaw
+        };
+        let odd = r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":1}"#;
+
+        assert_eq!(answer("a", odd), Some(Flaw::ZeroWithText));
+        assert_eq!(answer("", odd), Some(Flaw::ZeroPrompt));
+        assert_eq!(answer("a", r#"{"completion_tokens":5}"#), Some(Flaw::ZeroPrompt));
+        assert_eq!(
+            answer("a", r#"{"prompt_tokens":0,"completion_tokens":5}"#),
+            Some(Flaw::ZeroPrompt)
+        );
+        assert_eq!(answer("a", r#"{"prompt_tokens":1,"completion_tokens":5}"#), None);
     }
 }

@@ -181,7 +181,7 @@ impl ChatTap {
     /// The usage report, with what is wrong with it; [`Flaw::Missing`] if none came.
     pub fn usage(&self) -> Report {
         let report = self.usage.clone().unwrap_or_else(Report::missing);
-        report.with_output_seen(self.heard.text_bytes)
+        report.with_output_seen(self.heard.text_bytes).with_prompt_taken()
     }
 
     /// Whether `[DONE]` came.
@@ -207,7 +207,7 @@ impl ChatTap {
             Some(before) => before.followed_by(report),
         };
         if second {
-            report.flaw.get_or_insert(Flaw::TwoReports);
+            report.note(Flaw::TwoReports);
         }
         self.usage = Some(report);
     }

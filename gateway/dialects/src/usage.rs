@@ -19,7 +19,8 @@ pub const TOKENS_MAX: i64 = 1 << 40;
 pub struct Report {
     pub tokens: Tokens,
     pub totals: Totals,
-    /// The first thing found wrong.
+    /// What was found wrong: the first thing because of which its numbers cannot be billed, else
+    /// the first thing.
     pub flaw: Option<Flaw>,
 }
 
@@ -46,10 +47,12 @@ pub enum Flaw {
     Negative,
     /// Not a whole number: text, a fraction, a boolean, an array.
     NotANumber,
-    /// Above 2^40.
+    /// Above 2^40, or above what can be true of its request.
     TooLarge,
     /// No output tokens although text came.
     ZeroWithText,
+    /// No input tokens although something was asked.
+    ZeroPrompt,
     /// A second report that is not the first one grown.
     TwoReports,
     /// A part is larger than its whole, or the total is not the sum.
@@ -67,7 +70,25 @@ impl Report {
     #[must_use]
     pub fn with_output_seen(mut self, bytes: u64) -> Self {
         if self.totals.completion == 0 && bytes != 0 {
-            self.flaw.get_or_insert(Flaw::ZeroWithText);
+            note(&mut self.flaw, Flaw::ZeroWithText);
+        }
+        self
+    }
+
+    /// Notes that input was taken, which a report of none cannot cover.
+    #[must_use]
+    pub fn with_prompt_taken(mut self) -> Self {
+        if self.totals.prompt == 0 {
+            note(&mut self.flaw, Flaw::ZeroPrompt);
+        }
+        self
+    }
+
+    /// Notes that no true report names more than `most` tokens, input and output together.
+    #[must_use]
+    pub fn within(mut self, most: i64) -> Self {
+        if most < self.tokens.total() {
+            note(&mut self.flaw, Flaw::TooLarge);
         }
         self
     }
@@ -78,11 +99,43 @@ impl Report {
     pub fn followed_by(self, next: Self) -> Self {
         let (old, new) = (self.totals, next.totals);
         if old.prompt <= new.prompt && old.completion <= new.completion {
-            return Self { flaw: self.flaw.or(next.flaw), ..next };
+            let mut flaw = self.flaw;
+            next.flaw.into_iter().for_each(|found| note(&mut flaw, found));
+            return Self { flaw, ..next };
         }
         let sum = |totals: Totals| totals.prompt.saturating_add(totals.completion);
-        let larger = if sum(old) < sum(new) { next } else { self };
-        Self { flaw: larger.flaw.or(Some(Flaw::TwoReports)), ..larger }
+        let mut larger = if sum(old) < sum(new) { next } else { self };
+        note(&mut larger.flaw, Flaw::TwoReports);
+        larger
+    }
+
+    pub(crate) fn note(&mut self, found: Flaw) {
+        note(&mut self.flaw, found);
+    }
+}
+
+// === impl Flaw ===
+
+impl Flaw {
+    /// Whether the numbers can be billed all the same: they are the provider's own, and only do
+    /// not add up. With any other flaw our own count is billed.
+    pub const fn is_billable(self) -> bool {
+        match self {
+            Self::TwoReports | Self::Inconsistent => true,
+            Self::Missing
+            | Self::Negative
+            | Self::NotANumber
+            | Self::TooLarge
+            | Self::ZeroWithText
+            | Self::ZeroPrompt => false,
+        }
+    }
+}
+
+/// The first flaw stays, but that one which forbids to bill the numbers hides behind no other.
+fn note(known: &mut Option<Flaw>, found: Flaw) {
+    if known.is_none_or(|known| known.is_billable() && !found.is_billable()) {
+        *known = Some(found);
     }
 }
 
@@ -132,7 +185,7 @@ impl Sheet {
             reader.skip()?;
             (0, Some(Flaw::NotANumber))
         };
-        self.flaw = self.flaw.or(read.1);
+        read.1.into_iter().for_each(|found| note(&mut self.flaw, found));
         Ok(Some(read.0))
     }
 
@@ -145,7 +198,7 @@ impl Sheet {
         let mut totals = self.details;
         // An embeddings report has no completion; one with neither is no report.
         if self.prompt.is_none() && self.completion.is_none() {
-            self.flaw.get_or_insert(Flaw::Missing);
+            note(&mut self.flaw, Flaw::Missing);
         }
         totals.prompt = self.prompt.unwrap_or(0);
         totals.completion = self.completion.unwrap_or(0);
@@ -168,7 +221,7 @@ impl Sheet {
             if beside { totals.reasoning } else { part(&mut output, totals.reasoning, &mut short) };
         let audio_out = part(&mut output, totals.audio_out, &mut short);
         if short {
-            self.flaw.get_or_insert(Flaw::Inconsistent);
+            note(&mut self.flaw, Flaw::Inconsistent);
         }
         Report {
             tokens: Tokens { input, output, reasoning, audio_out, ..tokens },

@@ -22,7 +22,8 @@ pub(super) async fn keep_house(app: Arc<App>, store: Arc<dyn Store>, stop: Cance
     write().await;
 }
 
-/// Keys of issuers, before anybody waits for them. By itself: issuers that answer late hold up nothing else.
+/// Keys of issuers, before anybody waits for them. By itself: issuers that answer late hold up
+/// nothing else.
 pub(super) async fn renew_keys(app: Arc<App>, stop: CancellationToken) {
     let renew = async || loop {
         tokio::time::sleep(HOUSEKEEPING).await;

@@ -24,8 +24,8 @@ use store::{
 /// See and end what budgets count without knowing it
 ///
 /// An attempt whose provider fell silent counts at the most that it may have cost; a gateway of
-/// which nothing is heard counts at all that it was lent. Time ends neither. Say what you know: each
-/// of these is an act with a reason, in the org's audit log.
+/// which nothing is heard counts at all that it was lent. Time ends neither. Say what you know:
+/// each of these is an act with a reason, in the org's audit log.
 #[derive(Subcommand, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:

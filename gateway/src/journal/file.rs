@@ -8,6 +8,7 @@
 use super::{
     code::{self, Code, Unread},
     frame::{self, Found},
+    name::{kernel_boot, lock, read_name, write_name},
     segment::Segments,
 };
 use crate::config::Durability;
@@ -18,18 +19,18 @@ use policies::{
 use std::{
     cell::RefCell,
     fs, io,
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 use store::{JournalClaim, clock, entropy};
 
 /// The form in which rows are written. It changes with any change of a line or a frame.
 pub(super) const VERSION: u32 = 2;
-/// What the first file begins with, before the version and the journal's id.
-const NAME: &str = "penstock-journal";
 
 const ROW: u8 = 1;
 const STATE: u8 = 2;
+/// What the content of a frame begins with.
+const KINDS: [u8; 2] = [ROW, STATE];
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
@@ -240,6 +241,8 @@ impl File {
     pub(super) fn rows(&self, boot: &OldBoot) -> Result<Left, OpenFault> {
         let inner = self.inner.borrow();
         let (mut left, mut next) = (Left::default(), None);
+        // Segments go when all of their rows are shipped, and not before.
+        left.damaged |= boot.done < inner.segments.first();
         for place in inner.segments.since(boot.done) {
             let io = |cause| OpenFault::Io { path: place.path(&self.path), cause };
             let bytes = fs::read(place.path(&self.path)).map_err(io)?;
@@ -298,6 +301,9 @@ fn walk<'a>(mut bytes: &'a [u8], mut take: impl FnMut(Content<'a>)) -> Found<'a>
                 }
                 None => return Found::Damaged,
             },
+            Found::End { torn: true } if frame::lies_behind(bytes, &KINDS) => {
+                return Found::Damaged;
+            }
             end @ (Found::End { .. } | Found::Damaged) => return end,
         }
     }
@@ -362,46 +368,4 @@ fn last_state(
         }
     }
     Ok(State { next: 1, ..State::default() })
-}
-
-fn read_name(bytes: &[u8]) -> Option<JournalId> {
-    let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let rest = text.strip_prefix(NAME)?.strip_prefix(' ')?;
-    let (version, journal) = rest.split_once(' ')?;
-    (version.parse() == Ok(VERSION)).then(|| journal.parse().ok()).flatten()
-}
-
-/// The name is there whole, or not at all.
-fn write_name(path: &Path, journal: JournalId) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let file = private(&fresh)?;
-    let text = format!("{NAME} {VERSION} {journal}\n");
-    file.set_len(0)?;
-    file.write_all_at(text.as_bytes(), 0)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
-}
-
-/// The lock of the journal at `path`; it goes when the file is closed.
-fn lock(path: &Path) -> Result<fs::File, OpenFault> {
-    let io = |cause| OpenFault::Io { path: path.to_owned(), cause };
-    let lock = private(&path.with_extension("lock")).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(OpenFault::Locked(path.to_owned())),
-        Err(fs::TryLockError::Error(cause)) => Err(io(cause)),
-    }
-}
-
-/// A file that only its owner may read: it tells who asked for what.
-pub(super) fn private(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
-}
-
-/// The kernel's id of this start of the machine; empty where there is none.
-fn kernel_boot() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }

@@ -9,6 +9,8 @@ use crc32fast::Hasher;
 pub(super) const HEAD_BYTES: usize = 8;
 /// Bytes within one frame, at most.
 pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
+/// Bytes that a search for a frame takes checksums of, at most: well below a second.
+const SEARCHED_BYTES_MAX: usize = 1 << 30;
 
 /// What lies at the front of a file, or of the rest of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,23 @@ pub(super) fn read(bytes: &[u8]) -> Found<'_> {
         }
         Some(_) => Found::Damaged,
     }
+}
+
+/// Whether a whole frame lies behind the front of `bytes`, where a write seems to have been cut
+/// off: then it was not, and a length has changed. Any content begins with one of `kinds`. A
+/// search that becomes too long finds one: what cannot be told apart is damage.
+pub(super) fn lies_behind(bytes: &[u8], kinds: &[u8]) -> bool {
+    let mut searched = 0_usize;
+    (1..bytes.len()).filter_map(|from| bytes.get(from..)).any(|rest| {
+        let Some((head, behind)) = rest.split_first_chunk::<HEAD_BYTES>() else { return false };
+        let [a, b, c, d, ..] = *head;
+        let due = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        if behind.len() < due || !behind.first().is_some_and(|kind| kinds.contains(kind)) {
+            return false;
+        }
+        searched = searched.saturating_add(due);
+        SEARCHED_BYTES_MAX < searched || matches!(read(rest), Found::Frame { .. })
+    })
 }
 
 fn checksum(length: u32, content: &[u8]) -> u32 {
@@ -129,6 +148,23 @@ mod tests {
             assert_eq!(found.len(), usize::from(of_last), "{place}");
             assert_eq!(end == Found::Damaged, !of_last, "{place}");
         }
+    }
+
+    #[test]
+    fn a_length_that_grew_is_told_from_a_write_that_was_cut_off_by_what_lies_behind() {
+        let file = framed(&[b"a row", b"a second", b"another"]);
+        for place in 0..4 {
+            let mut changed = file.clone();
+            changed[place] ^= 0x41;
+            assert!(lies_behind(&changed, b"a"), "{place}");
+        }
+        assert!(!lies_behind(&file, b"b"), "nothing begins like this");
+        let last = framed(&[b"another"]);
+        for cut in 0..=last.len() {
+            assert!(!lies_behind(&last[..cut], b"a"), "{cut}");
+        }
+        assert!(!lies_behind(&[0; 64], &[0]));
+        assert!(!lies_behind(&[1; 64], &[1]));
     }
 
     #[test]

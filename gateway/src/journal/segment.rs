@@ -1,8 +1,8 @@
 //! The segments of a journal: a row of files, the last of which grows.
 
 use super::{
-    file::private,
     frame::{self, FRAME_BYTES_MAX},
+    name::private,
 };
 use crate::config::Durability;
 use policies::time::Timestamp;

@@ -344,6 +344,54 @@ fn rows_that_are_gone_or_changed_are_noticed() {
 }
 
 #[test]
+fn a_length_that_changed_in_the_last_segment_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    for _ in 0..3 {
+        row(&file, BOOT);
+    }
+    drop(file);
+    let last = segments(&path).remove(0);
+    let whole = std::fs::read(&last).unwrap();
+    // Three rows of the same length end the file.
+    let row_bytes = frame::HEAD_BYTES + 1 + 16 + 1 + 1;
+    let second = whole.len() - 2 * row_bytes;
+    assert_eq!(whole[second], whole[second + row_bytes], "a row begins here");
+
+    for place in second..second + 4 {
+        let mut changed = whole.clone();
+        changed[place] ^= 0x40;
+        std::fs::write(&last, &changed).unwrap();
+        let found = of(&File::open(&path, Durability::ProcessCrash).unwrap());
+        assert_eq!(found, (vec![1], true), "{place}");
+        segments(&path).into_iter().skip(1).for_each(|more| std::fs::remove_file(more).unwrap());
+    }
+    std::fs::write(&last, &whole[..whole.len() - 1]).unwrap();
+    let found = of(&File::open(&path, Durability::ProcessCrash).unwrap());
+    assert_eq!(found, (vec![1, 2], false), "the last one was cut off");
+}
+
+#[test]
+fn a_segment_that_is_gone_before_its_rows_were_shipped_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
+    row(&file, BOOT);
+    drop(file);
+    let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    row(&file, BOOT);
+    drop(file);
+    assert_eq!(of(&File::open(&path, Durability::ProcessCrash).unwrap()), (vec![1, 2], false));
+
+    std::fs::remove_file(segments(&path).remove(0)).unwrap();
+
+    assert_eq!(of(&File::open(&path, Durability::ProcessCrash).unwrap()), (vec![2], true));
+}
+
+#[test]
 fn segments_go_when_their_rows_are_shipped_and_old() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
@@ -352,6 +400,7 @@ fn segments_go_when_their_rows_are_shipped_and_old() {
     row(&file, BOOT);
     drop(file);
     let file = File::open(&path, Durability::ProcessCrash).unwrap();
+    file.begin(BOOT, Timestamp(0)).unwrap();
     let last = row(&file, BOOT);
     let (soon, later) = (store::clock::now(), store::clock::now().plus_millis(48 * 3_600_000));
 
@@ -370,7 +419,7 @@ fn what_another_version_wrote_is_refused() {
     let path = folder.path().join("journal.db");
     drop(File::open(&path, Durability::ProcessCrash).unwrap());
     let name = std::fs::read_to_string(&path).unwrap();
-    let others = [name.replace(" 1 ", " 2 "), "SQLite format 3\0".to_owned(), String::new()];
+    let others = [name.replace(" 2 ", " 3 "), "SQLite format 3\0".to_owned(), String::new()];
 
     for other in others {
         std::fs::write(&path, &other).unwrap();

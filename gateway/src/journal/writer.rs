@@ -2,6 +2,7 @@
 
 use super::{
     Closing, Entry, File, Intent, OpenFault, Place, Progress, Unwritten, entry,
+    pace::{COMPANY, Pace},
     teller::{Ended, Teller},
 };
 use crate::shipper::{Batch, Body, Outbox, Row};
@@ -19,7 +20,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use store::clock;
 use tokio::sync::{Semaphore, oneshot};
@@ -33,13 +34,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// After a failed commit, how long until the next try.
 const RETRY: Duration = Duration::from_millis(200);
 const PROGRESS_MARKS_MAX: usize = 4096;
-/// After a commit of so many messages, or so many commits within a span, there are more to come,
-/// and the next commit is so much later: where cores are scarce each one would else take the core
-/// from those who are about to write. A lone request never waits.
-const COMPANY_MESSAGES: usize = 2;
-const COMPANY_COMMITS: u32 = 4;
-const COMPANY_SPAN: Duration = Duration::from_millis(1);
-const COMPANY: Duration = Duration::from_micros(500);
 /// Committed rows that may wait for the store before nothing new is admitted.
 const OUTBOX_ROWS_MAX: usize = 200_000;
 
@@ -103,7 +97,7 @@ impl Journal {
             lines: Vec::new(),
             batch: Batch::default(),
             teller: Teller::start(),
-            pace: Pace { span: clock::monotonic(), commits: 0, busy: false },
+            pace: Pace::new(),
             open: HashMap::new(),
             done: 0,
         };
@@ -265,7 +259,7 @@ impl Writer {
     /// Waits for a message and takes all that have come. True: it is time to stop.
     fn gather(&mut self, waiting: &mut Vec<Parcel>) -> bool {
         let patience = if waiting.is_empty() { IDLE } else { RETRY };
-        if self.pace.busy {
+        if self.pace.is_busy() {
             // Away from the channel, so that those who come meanwhile have nobody to wake.
             std::thread::sleep(COMPANY);
         }
@@ -384,24 +378,6 @@ impl Writer {
         }
         let clean = self.file.mark_clean();
         clean.inspect_err(|fault| tracing::error!(%fault, "no clean mark")).is_ok()
-    }
-}
-
-/// How quickly commits follow each other.
-struct Pace {
-    span: Instant,
-    /// In this span.
-    commits: u32,
-    busy: bool,
-}
-
-impl Pace {
-    fn commit(&mut self, messages: usize) {
-        if COMPANY_SPAN <= self.span.elapsed() {
-            (self.span, self.commits) = (clock::monotonic(), 0);
-        }
-        self.commits += u32::from(0 < messages);
-        self.busy = COMPANY_MESSAGES <= messages || COMPANY_COMMITS <= self.commits;
     }
 }
 

@@ -71,7 +71,8 @@ pub async fn admit(
     let entry = Entry { decision: Some(decision), intent, ..Entry::default() };
     let kept = Kept { seats: vec![seat], place };
     let desk = Desk { journal: Arc::clone(&app.journal), counter: app.counter.clone() };
-    let opened = Opened { stamp, rates: step.rates, hold, kept };
+    let tokens_possible = worst.tokens_possible;
+    let opened = Opened { stamp, rates: step.rates, tokens_possible, hold, kept };
     let bill = Bill::open(desk, Arc::clone(ask), opened);
     // If this is dropped or refused, nothing was sent: the bill gives everything back.
     app.journal.write(entry).await.map_err(|_unwritten| unavailable)?;

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     bill::{Bill, Desk, Opened},
     journal::{Entry, Intent},
-    upstream::Sending,
+    upstream::{Departure, Sending},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -115,7 +115,8 @@ async fn further(
     kept.seats.push(seat);
     let intent = Some(Intent { stamp: Arc::clone(&stamp) });
     let desk = Desk { journal: Arc::clone(&app.journal), counter: app.counter.clone() };
-    let opened = Opened { stamp, rates: step.rates, hold, kept };
+    let tokens_possible = worst.tokens_possible;
+    let opened = Opened { stamp, rates: step.rates, tokens_possible, hold, kept };
     let bill = Bill::open(desk, Arc::clone(ask), opened);
     let written = app.journal.write(Entry { closing, intent, ..Entry::default() }).await;
     if written.is_ok() { Ok((bill, worst)) } else { Err(()) }
@@ -141,14 +142,18 @@ async fn send(
     let attempt = format!("{}/{}", ask.request(), bill.stamp().attempt);
     let authorization = target.authorization.as_ref();
     let (stream, public_only) = (ask.stream(), target.public_only);
-    let sending = Sending { uri, authorization, attempt, stream, public_only, body };
-    bill.sent();
+    let departure = Departure::default();
+    let left = departure.clone();
+    let sending = Sending { uri, authorization, attempt, stream, public_only, body, departure };
+    bill.sent(left.clone());
     let mut lookback = Lookback::new(&app.snapshot, scope);
     let answer = app.upstream.send(sending);
     let response = if ask.stream() {
         tokio::select! {
             answer = answer => answer,
-            () = lookback.revoked() => return Err(Failure::Revoked),
+            () = lookback.revoked() => {
+                return Err(if left.call_off() { Failure::CalledOff } else { Failure::Revoked });
+            }
         }
     } else {
         answer.await

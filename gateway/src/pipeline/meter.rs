@@ -136,12 +136,12 @@ fn read(body: &Bytes, bill: &mut Bill) -> End {
         policies::usage::Surface::Chat => match answer::read_answer(body, HEARD_BYTES_MAX) {
             Ok(answer) if answer.error.is_none() => {
                 bill::heard(answer.choices, bill);
-                bill::told(answer.usage, Outcome::Finished)
+                bill.told(answer.usage, Outcome::Finished)
             }
             Ok(_) | Err(_) => End::Unknown,
         },
         policies::usage::Surface::Embeddings => match answer::read_vectors(body) {
-            Ok(vectors) => bill::told(vectors.usage, Outcome::Finished),
+            Ok(vectors) => bill.told(vectors.usage, Outcome::Finished),
             Err(_) => End::Unknown,
         },
     }

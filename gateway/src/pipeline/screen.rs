@@ -150,7 +150,7 @@ impl Pieces {
 }
 
 fn done(bytes: Bytes, bill: &Bill) -> Piece {
-    Piece::Last { bytes, end: crate::bill::told(bill.tap.usage(), Outcome::Finished) }
+    Piece::Last { bytes, end: bill.told(bill.tap.usage(), Outcome::Finished) }
 }
 
 /// The provider's own error event goes to the caller as it is.
@@ -160,13 +160,13 @@ fn failed(bytes: Bytes, bill: &Bill) -> Piece {
 
 /// The answer was not finished: billed as reported if the report covers it, else nobody knows.
 fn unfinished(bill: &Bill) -> End {
-    crate::bill::unfinished(&bill.tap, Outcome::Truncated).unwrap_or(End::Unknown)
+    bill.unfinished(Outcome::Truncated).unwrap_or(End::Unknown)
 }
 
 /// We end it: billed as reported if the report covers it, else by our own count.
 fn stopped(bill: &Bill) -> End {
     let counted = End::Counted { outcome: Outcome::Cut, flaw: None };
-    crate::bill::unfinished(&bill.tap, Outcome::Cut).unwrap_or(counted)
+    bill.unfinished(Outcome::Cut).unwrap_or(counted)
 }
 
 /// A stream that just ends is whole only if every choice has finished: some servers send no

@@ -96,7 +96,7 @@ impl Book {
         let pots = want.budgets.iter().map(|(_, pot)| *pot).collect();
         let seat = Seat { org: Arc::clone(own), taken, estimate: want.tokens };
         let (org, boot) = (Arc::clone(own), Arc::clone(&self.boot));
-        Take::Taken(seat, Hold { org, boot, pots, amount: want.amount }, gauges)
+        Take::Taken(seat, Hold { org, boot, pots, amount: want.amount, sent: false }, gauges)
     }
 
     fn exhausted(&self, want: &Want<'_>) -> Option<(usize, NanoUsd)> {

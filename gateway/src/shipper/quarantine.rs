@@ -47,7 +47,9 @@ impl Quarantine {
 
     fn write(&self, line: &serde_json::Value) -> io::Result<()> {
         let mut line = line.clone();
-        line["at"] = json!(clock::now().rfc3339());
+        if let Some(line) = line.as_object_mut() {
+            line.insert("at".to_owned(), json!(clock::now().rfc3339()));
+        }
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match &mut *file {
             Some(file) => file,

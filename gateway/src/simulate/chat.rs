@@ -85,20 +85,7 @@ impl Answer {
         let mut text = self.head("chat.completion");
         text.push_str(&format!(",\"choices\":[{}]", choices.join(",")));
         let usage = self.usage.text(self.report);
-        let times = match self.report {
-            Report::Never => 0,
-            Report::Twice => 2,
-            Report::True
-            | Report::Always
-            | Report::Negative
-            | Report::NotANumber
-            | Report::Huge
-            | Report::Zero
-            | Report::Tenfold
-            | Report::Early
-            | Report::Late
-            | Report::Text => 1,
-        };
+        let times = self.report.times();
         for _ in 0..times {
             text.push_str(&format!(",\"usage\":{usage}"));
         }

@@ -122,19 +122,8 @@ impl Events {
         if !self.answer.include_usage && self.answer.report != Report::Always {
             return 0;
         }
-        match self.answer.report {
-            Report::Never | Report::Early => 0,
-            Report::Twice => 2,
-            Report::True
-            | Report::Always
-            | Report::Negative
-            | Report::NotANumber
-            | Report::Huge
-            | Report::Zero
-            | Report::Tenfold
-            | Report::Late
-            | Report::Text => 1,
-        }
+        let early = self.answer.report == Report::Early;
+        if early { 0 } else { self.answer.report.times() }
     }
 
     fn usage(&mut self, told: usize) -> Option<Event> {

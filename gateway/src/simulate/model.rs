@@ -37,7 +37,7 @@ pub const MODELS: [Model; 8] = [
 ];
 
 /// What may be appended to a name, and what it does. `N` is a number, `MS` milliseconds.
-pub const DIRECTIVES: [(&str, &str); 34] = [
+pub const DIRECTIVES: [(&str, &str); 38] = [
     ("outN", "the answer has N tokens"),
     ("thinkN", "N hidden reasoning tokens"),
     ("cachedN", "N prompt tokens are reported as cached"),
@@ -66,6 +66,10 @@ pub const DIRECTIVES: [(&str, &str); 34] = [
     ("unan", "report NaN as usage"),
     ("uhuge", "report 2^63 output tokens"),
     ("uzero", "report no tokens at all"),
+    ("uzeros", "report no tokens at all, twice"),
+    ("uodd", "report no tokens, and one in total"),
+    ("uhalf", "report output tokens alone"),
+    ("uvast", "report 2^39 tokens of each kind"),
     ("uover", "report ten times what was sent"),
     ("utwice", "report usage twice"),
     ("uearly", "report usage on the event that holds the finish"),
@@ -159,6 +163,10 @@ pub(super) enum Report {
     NotANumber,
     Huge,
     Zero,
+    Zeros,
+    Odd,
+    Half,
+    Vast,
     Tenfold,
     Twice,
     Early,
@@ -192,6 +200,31 @@ pub(super) struct Script {
     /// What goes wrong, and after how many tokens.
     pub(super) mishap: Option<(Mishap, u64)>,
     pub(super) report: Report,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// How often it is told; an early or a late one in its own place.
+    pub(super) fn times(self) -> usize {
+        match self {
+            Self::Never => 0,
+            Self::Twice | Self::Zeros => 2,
+            Self::True
+            | Self::Always
+            | Self::Negative
+            | Self::NotANumber
+            | Self::Huge
+            | Self::Zero
+            | Self::Odd
+            | Self::Half
+            | Self::Vast
+            | Self::Tenfold
+            | Self::Early
+            | Self::Late
+            | Self::Text => 1,
+        }
+    }
 }
 
 // === impl Script ===
@@ -288,6 +321,10 @@ impl Script {
             "unan" => self.report = Report::NotANumber,
             "uhuge" => self.report = Report::Huge,
             "uzero" => self.report = Report::Zero,
+            "uzeros" => self.report = Report::Zeros,
+            "uodd" => self.report = Report::Odd,
+            "uhalf" => self.report = Report::Half,
+            "uvast" => self.report = Report::Vast,
             "uover" => self.report = Report::Tenfold,
             "utwice" => self.report = Report::Twice,
             "uearly" => self.report = Report::Early,

@@ -18,8 +18,11 @@ impl Usage {
     /// The usage object as JSON text, bent as `report` says; may not be valid JSON, on purpose.
     pub(super) fn text(self, report: Report) -> String {
         let [prompt, completion, total] = self.numbers(report);
-        let hidden = if report == Report::Zero { 0 } else { self.reasoning };
-        let cached = if report == Report::Zero { 0 } else { self.cached };
+        if report == Report::Half {
+            return format!("{{\"completion_tokens\":{completion}}}");
+        }
+        let zero = matches!(report, Report::Zero | Report::Zeros | Report::Odd);
+        let (hidden, cached) = if zero { (0, 0) } else { (self.reasoning, self.cached) };
         format!(
             "{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\
              \"total_tokens\":{total},\"prompt_tokens_details\":{{\"cached_tokens\":{cached},\
@@ -31,7 +34,10 @@ impl Usage {
 
     /// The same for an embedding, which has no output.
     pub(super) fn input_text(self, report: Report) -> String {
-        let [prompt, _, total] = self.numbers(report);
+        let [prompt, completion, total] = self.numbers(report);
+        if report == Report::Half {
+            return format!("{{\"completion_tokens\":{completion}}}");
+        }
         format!("{{\"prompt_tokens\":{prompt},\"total_tokens\":{total}}}")
     }
 
@@ -44,12 +50,15 @@ impl Usage {
             | Report::Always
             | Report::Never
             | Report::Twice
+            | Report::Half
             | Report::Early
             | Report::Late => plain(self.prompt, self.completion),
             Report::Negative => ["-3", "-5", "-8"].map(str::to_owned),
             Report::NotANumber => ["NaN", "NaN", "NaN"].map(str::to_owned),
             Report::Huge => plain(self.prompt, 1 << 63),
-            Report::Zero => plain(0, 0),
+            Report::Zero | Report::Zeros => plain(0, 0),
+            Report::Odd => ["0", "0", "1"].map(str::to_owned),
+            Report::Vast => plain(1 << 39, 1 << 39),
             Report::Tenfold => plain(self.prompt, self.completion.saturating_mul(10)),
             Report::Text => plain(self.prompt, self.completion).map(|count| format!("\"{count}\"")),
         }

@@ -194,6 +194,7 @@ macro_rules! ledger_contract {
             an_unknown_end_counts_its_whole_hold,
             a_correction_ends_the_hold_of_its_attempt,
             what_was_taken_above_the_hold_is_an_overrun,
+            an_absurd_cost_blocks_a_budget_and_nobodys_rows,
             exhausted_is_said_when_nothing_can_come_back,
             an_unknown_budget_has_nothing,
             a_period_that_is_over_grants_nothing,
@@ -268,6 +269,7 @@ macro_rules! usage_contract {
             a_span_ends_before_its_end,
             a_request_is_shown_to_its_own_project_only,
             the_sums_are_those_of_the_model,
+            a_sum_stops_at_the_largest_number,
             a_price_that_comes_later_ends_an_unpriced_record,
         );
     };

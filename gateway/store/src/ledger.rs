@@ -165,8 +165,8 @@ pub trait Ledger: Send + Sync {
     /// Ends a boot whose rows are all shipped. `complete`: what its leases still have goes back.
     /// Not complete: it becomes `unattributed`. Repeating it changes nothing.
     async fn close(&self, boot: &BootId, complete: bool) -> Result<(), Fault>;
-    /// The pots, over all orgs, that were recalled at `since` or later and of which this boot's open
-    /// leases have something. It changes nothing, and does not count as hearing from the boot.
+    /// The pots, over all orgs, that were recalled at `since` or later and of which this boot's
+    /// open leases have something. It changes nothing, and does not count as hearing from the boot.
     async fn recalls(&self, boot: &BootId, since: Timestamp) -> Result<Recalls, Fault>;
     /// Open boots that were not heard for `millis`, over all orgs.
     async fn unheard(&self, millis: i64) -> Result<Vec<BootId>, Fault>;

@@ -6,6 +6,7 @@ mod directory;
 mod idempotency;
 mod last_use;
 mod ledger;
+mod reconciliation;
 mod sessions;
 mod tickets;
 mod usage;

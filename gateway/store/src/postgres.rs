@@ -14,6 +14,7 @@ mod last_use;
 mod ledger;
 mod registry;
 mod row;
+mod saturate;
 mod sessions;
 mod sight;
 mod tickets;

@@ -9,6 +9,7 @@ mod ledger;
 mod pen;
 mod registry;
 mod row;
+mod saturate;
 mod sessions;
 mod tickets;
 mod usage;

@@ -137,9 +137,8 @@ async fn credentials_from_before_a_moment_are_refused() {
     let credential = told.text("access_token").to_owned();
     assert_eq!(chat(&house, &credential, &[]).await.status, 200);
 
-    let path = format!("/admin/v1/users/{}", ids(&house).await["ada"]);
-    let later = store::clock::now().plus_millis(1_000).rfc3339();
-    admin(&house, Method::PATCH, &path, json!({ "credentials_from": later })).await;
+    let path = format!("/admin/v1/users/{}/revoke", ids(&house).await["ada"]);
+    admin(&house, Method::POST, &path, Value::Null).await;
 
     until_status(&house, &credential, &[], 401).await;
     assert_eq!(chat(&house, &id_token, &[]).await.status, 401, "and so are the provider's");
@@ -165,7 +164,7 @@ async fn another_orgs_rule_neither_takes_a_token_nor_keeps_it_from_being_taken()
     let open = post(&house, &form).await;
     assert_eq!(open.status, 400);
     let told = open.json().await;
-    assert!(told.text("error_description").contains("name the organization"), "{told}");
+    assert!(told.text("error_description").contains("name yours in `org`"), "{told}");
     let named = post(&house, &[&form[..], &[("org", "acme")]].concat()).await;
     assert_eq!(named.status, 200);
     let credential = named.json().await.text("access_token").to_owned();

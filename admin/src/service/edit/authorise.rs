@@ -12,7 +12,7 @@ use super::{Editor, record::Difference};
 use crate::{failure::Failure, services::Known};
 use policies::{
     authority::{self, Authority, INSTALLATION},
-    document::{Decided, Document, Kind, Object, Owner, Project, Unit, User},
+    document::{Decided, Document, Key, Kind, LimitRequest, Object, Owner, Project, Unit, User},
     ids::UnitId,
     permission::Permission,
     rights::{Reach, Rights},
@@ -103,40 +103,8 @@ impl Asking<'_> {
         match document {
             Document::Project(project) => self.project(project, reach),
             Document::Unit(unit) => self.unit(unit, reach),
-            Document::Key(key) => {
-                if !self.rights.allow(Permission::WriteKeys, reach) {
-                    return self.own_key(&key.owner, reach);
-                }
-                // A new secret can send prompts there, which not every role in the org may.
-                let sends = [Permission::Infer, Permission::WriteMembers];
-                if self.has_new_secret() && !sends.iter().any(|it| self.rights.allow(*it, reach)) {
-                    return Err(Failure::Forbidden { permission: Permission::Infer.word() });
-                }
-                let org_wide = self.rights.allow(Permission::WriteKeys, Reach::Org);
-                if org_wide && matches!(key.owner, Owner::ServiceAccount(_)) {
-                    return Ok(());
-                }
-                self.owner_in_project(&key.owner, &key.project, reach)
-            }
-            Document::User(user) => {
-                let before = match self.difference.before {
-                    Some(Document::User(before)) => before.identities.as_slice(),
-                    Some(_) | None => &[],
-                };
-                let since = match self.difference.before {
-                    Some(Document::User(before)) => before.credentials_from.as_ref(),
-                    Some(_) | None => None,
-                };
-                if self.difference.after.is_some() && user.credentials_from.as_ref() != since {
-                    let message = "only `revoke` moves it";
-                    return Err(Failure::invalid("credentials_from", message));
-                }
-                // Whoever says which identity means somebody can become them.
-                if self.difference.after.is_some() && user.identities != before {
-                    self.must(Permission::WriteIdentity, Reach::Org)?;
-                }
-                self.must(Permission::WritePeople, reach)
-            }
+            Document::Key(key) => self.key(key, reach),
+            Document::User(user) => self.person(user, reach),
             Document::AdminKey(key) => {
                 self.must(Permission::WriteAdminKeys, reach)?;
                 self.admin_key(key)
@@ -146,18 +114,7 @@ impl Asking<'_> {
                 let reach = if high { Reach::Org } else { reach };
                 self.must(Permission::WriteServiceAccounts, reach)
             }
-            Document::LimitRequest(request) => {
-                let mine = self.user_name().as_deref() == Some(request.by.as_str());
-                let new = self.difference.before.is_none();
-                let open = matches!(request.state, Decided::Pending | Decided::Withdrawn);
-                if mine && (new || open) {
-                    self.few_open(&request.by)?;
-                    let held = self.rights.allow_somewhere(Permission::AskForMore);
-                    let permission = Permission::AskForMore.word();
-                    return if held { Ok(()) } else { Err(Failure::Forbidden { permission }) };
-                }
-                self.must(Permission::DecideRequests, Reach::Org)
-            }
+            Document::LimitRequest(request) => self.wish(request),
             Document::Provider(_) if self.only_secret_differs() => {
                 self.must(Permission::WriteCredentials, Reach::Org)
             }
@@ -176,6 +133,55 @@ impl Asking<'_> {
             | Document::Budget(_)
             | Document::Policy(_) => self.must(authority::to_write(document.kind()), reach),
         }
+    }
+
+    fn key(&self, key: &Key, reach: Reach) -> Result<(), Failure> {
+        if !self.rights.allow(Permission::WriteKeys, reach) {
+            return self.own_key(&key.owner, reach);
+        }
+        // A new secret can send prompts there, which not every role in the org may.
+        let sends = [Permission::Infer, Permission::WriteMembers];
+        if self.has_new_secret() && !sends.iter().any(|it| self.rights.allow(*it, reach)) {
+            return Err(Failure::Forbidden { permission: Permission::Infer.word() });
+        }
+        let org_wide = self.rights.allow(Permission::WriteKeys, Reach::Org);
+        if org_wide && matches!(key.owner, Owner::ServiceAccount(_)) {
+            return Ok(());
+        }
+        self.owner_in_project(&key.owner, &key.project, reach)
+    }
+
+    fn person(&self, user: &User, reach: Reach) -> Result<(), Failure> {
+        let before = match self.difference.before {
+            Some(Document::User(before)) => before.identities.as_slice(),
+            Some(_) | None => &[],
+        };
+        let since = match self.difference.before {
+            Some(Document::User(before)) => before.credentials_from.as_ref(),
+            Some(_) | None => None,
+        };
+        if self.difference.after.is_some() && user.credentials_from.as_ref() != since {
+            let message = "only `revoke` moves it";
+            return Err(Failure::invalid("credentials_from", message));
+        }
+        // Whoever says which identity means somebody can become them.
+        if self.difference.after.is_some() && user.identities != before {
+            self.must(Permission::WriteIdentity, Reach::Org)?;
+        }
+        self.must(Permission::WritePeople, reach)
+    }
+
+    fn wish(&self, request: &LimitRequest) -> Result<(), Failure> {
+        let mine = self.user_name().as_deref() == Some(request.by.as_str());
+        let new = self.difference.before.is_none();
+        let open = matches!(request.state, Decided::Pending | Decided::Withdrawn);
+        if mine && (new || open) {
+            self.few_open(&request.by)?;
+            let held = self.rights.allow_somewhere(Permission::AskForMore);
+            let permission = Permission::AskForMore.word();
+            return if held { Ok(()) } else { Err(Failure::Forbidden { permission }) };
+        }
+        self.must(Permission::DecideRequests, Reach::Org)
     }
 
     fn must(&self, permission: Permission, reach: Reach) -> Result<(), Failure> {

@@ -157,10 +157,19 @@ fn usage_beside_choices_is_told_from_usage_alone() {
 fn lies_of_a_stream_are_flawed() {
     let shrunk = r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
     let zero = r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0}}"#;
+    let odd = r#"{"choices":[],
+        "usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":1}}"#;
+    let half = r#"{"choices":[],"usage":{"completion_tokens":5}}"#;
     let cases = [
         (frames(&[&delta("a"), USAGE, shrunk]), 2, Some(Flaw::TwoReports)),
         (frames(&[&delta("a"), USAGE, USAGE]), 2, Some(Flaw::TwoReports)),
         (frames(&[&delta("a"), zero]), 0, Some(Flaw::ZeroWithText)),
+        (frames(&[&delta("a"), zero, zero]), 0, Some(Flaw::ZeroWithText)),
+        (frames(&[&delta("a"), odd]), 0, Some(Flaw::ZeroWithText)),
+        (frames(&[&delta("a"), half]), 5, Some(Flaw::ZeroPrompt)),
+        (frames(&[odd]), 0, Some(Flaw::ZeroPrompt)),
+        (frames(&[&delta("a"), shrunk, odd]), 1, Some(Flaw::TwoReports)),
+        (frames(&[&delta("a"), odd, shrunk]), 1, Some(Flaw::Inconsistent)),
         (frames(&[&delta("a"), FINISH, "[DONE]"]), 0, Some(Flaw::Missing)),
         (frames(&[&delta("a"), FINISH, "[DONE]", USAGE]), 2, None),
     ];

@@ -146,6 +146,21 @@ fn nothing_used_with_text_sent_is_a_flaw() {
 }
 
 #[test]
+fn what_forbids_to_bill_a_report_hides_behind_no_other_flaw() {
+    let odd = parse(r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":1}"#);
+    let negative = parse(r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":-9}"#);
+    let huge = parse(r#"{"prompt_tokens":549755813888,"completion_tokens":0,"total_tokens":1}"#);
+
+    assert_eq!(odd.flaw, Some(Flaw::Inconsistent));
+    assert_eq!(odd.clone().with_output_seen(5).flaw, Some(Flaw::ZeroWithText));
+    assert_eq!(odd.clone().with_prompt_taken().flaw, Some(Flaw::ZeroPrompt));
+    assert_eq!(odd.clone().followed_by(negative.clone()).flaw, Some(Flaw::Negative));
+    assert_eq!(negative.with_output_seen(5).with_prompt_taken().flaw, Some(Flaw::Negative));
+    assert_eq!(huge.clone().within(1 << 39).flaw, Some(Flaw::Inconsistent));
+    assert_eq!(huge.within((1 << 39) - 1).flaw, Some(Flaw::TooLarge));
+}
+
+#[test]
 fn a_running_count_replaces_and_a_shrinking_one_does_not() {
     let small = parse(r#"{"prompt_tokens":3,"completion_tokens":1}"#);
     let large = parse(r#"{"prompt_tokens":3,"completion_tokens":9}"#);

@@ -23,6 +23,11 @@ const BYTES_PER_TOKEN_LIKELY: i64 = 4;
 const INPUT_LINES: i64 = 3;
 /// Lines of a bill for text that comes out: answer and reasoning.
 const OUTPUT_LINES: i64 = 2;
+/// A report above so many times the bounds cannot be true: what is hidden, and bounds that a
+/// provider reads in its own way, stay below.
+const POSSIBLE_FACTOR: i64 = 4;
+/// Tokens that any report may name: no single answer comes near.
+const POSSIBLE_TOKENS_MIN: i64 = 1 << 27;
 
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Worst {
@@ -34,6 +39,8 @@ pub(in crate::pipeline) struct Worst {
     pub bound_needed: Option<i64>,
     /// Output tokens that `amount` covers, over all choices.
     pub output_tokens: i64,
+    /// A report of more tokens than this, input and output together, cannot be true.
+    pub tokens_possible: i64,
     /// What the request will probably use, for limits of tokens.
     pub tokens_likely: i64,
 }
@@ -60,6 +67,7 @@ impl Worst {
                 bound_added: None,
                 bound_needed: None,
                 output_tokens: 0,
+                tokens_possible: possible(input, 0),
                 tokens_likely: input / BYTES_PER_TOKEN_LIKELY + 1,
             });
         };
@@ -81,9 +89,14 @@ impl Worst {
             bound_added: (asked.is_none() && budgeted).then_some(bound),
             bound_needed: budgeted.then_some(bound),
             output_tokens,
+            tokens_possible: possible(input, output_tokens),
             tokens_likely,
         })
     }
+}
+
+fn possible(input: i64, output: i64) -> i64 {
+    input.saturating_add(output).saturating_mul(POSSIBLE_FACTOR).max(POSSIBLE_TOKENS_MIN)
 }
 
 /// Units that can be billed in up to `lines` lines, none of them dearer than `rate`.

@@ -26,6 +26,9 @@ pub(super) enum Failure {
     /// Its caller may not go on.
     #[error("the credential of the request was revoked")]
     Revoked,
+    /// The same, while nothing was sent yet.
+    #[error("the credential of the request was revoked before anything was sent")]
+    CalledOff,
 }
 
 impl From<Why> for Failure {
@@ -46,14 +49,18 @@ impl Failure {
     pub(super) fn is_callers(&self) -> bool {
         match self {
             Self::Rejected { status, .. } => matches!(status.as_u16(), 400 | 413 | 415 | 422),
-            Self::NotSetUp | Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Revoked => false,
+            Self::NotSetUp
+            | Self::NoAnswer(_)
+            | Self::BrokenAnswer(_)
+            | Self::Revoked
+            | Self::CalledOff => false,
         }
     }
 
     /// True: it speaks against the health of the deployment.
     pub(super) fn is_of_deployment(&self) -> bool {
         match self {
-            Self::NotSetUp | Self::Revoked => false,
+            Self::NotSetUp | Self::Revoked | Self::CalledOff => false,
             Self::NoAnswer(_) | Self::BrokenAnswer(_) => true,
             Self::Rejected { status, .. } => {
                 status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 404)
@@ -63,13 +70,15 @@ impl Failure {
 
     /// True: no other deployment is asked.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::Revoked)
+        matches!(self, Self::Revoked | Self::CalledOff)
     }
 
     /// What the attempt cost. A rejection is surely not begun; a server error may have been.
     pub(super) fn end(&self) -> End {
         match self {
-            Self::NotSetUp | Self::NoAnswer(NoAnswer::Unreachable) => End::NotBegun,
+            Self::NotSetUp | Self::CalledOff | Self::NoAnswer(NoAnswer::Unreachable) => {
+                End::NotBegun
+            }
             Self::NoAnswer(NoAnswer::BrokenOff | NoAnswer::Late) | Self::BrokenAnswer(_) => {
                 End::Unknown
             }
@@ -93,7 +102,7 @@ impl Failure {
             Self::NoAnswer(_) | Self::BrokenAnswer(_) | Self::Rejected { .. } => {
                 Refusal::UpstreamFailed
             }
-            Self::Revoked => lookback::revoked(),
+            Self::Revoked | Self::CalledOff => lookback::revoked(),
         }
     }
 }
@@ -122,6 +131,8 @@ mod tests {
         }
         assert!(matches!(Failure::NoAnswer(NoAnswer::Late).end(), End::Unknown));
         assert!(matches!(Failure::NoAnswer(NoAnswer::Unreachable).end(), End::NotBegun));
+        assert!(matches!(Failure::CalledOff.end(), End::NotBegun));
+        assert!(matches!(Failure::Revoked.end(), End::Counted { .. }));
     }
 
     #[test]

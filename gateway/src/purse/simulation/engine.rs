@@ -1,15 +1,27 @@
 //! The ledger's engine, each call of it one step of the schedule, at the ledger's own time.
 
 use futures_util::FutureExt;
-use std::{cell::Cell, path::Path, time::Duration};
+use std::{
+    cell::Cell,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
 use store::{Store, clock, model::Model, sqlite::Sqlite};
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::coop::unconstrained,
+    time::Instant,
+};
 
 thread_local! {
     static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
     /// How far the ledger's clock is from the gateways'.
     static AHEAD: Cell<i64> = const { Cell::new(0) };
-    /// On an engine's own thread: when it was called.
+    /// When the engine was called, by the ledger's clock.
     static CALLED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -64,10 +76,9 @@ pub(super) enum Engine {
 
 impl Engine {
     pub(super) fn sqlite(path: &Path) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let opened = std::thread::scope(|scope| {
-            scope.spawn(|| runtime.block_on(Sqlite::open(path))).join().unwrap()
-        });
+        // With a thread of its own: connections go back to their pool there.
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let opened = runtime.block_on(Sqlite::open(path));
         Self::Sqlite { store: opened.unwrap(), runtime }
     }
 
@@ -79,20 +90,39 @@ impl Engine {
     }
 
     /// Runs `work` to its end before anything else happens: that is what a transaction is.
-    pub(super) fn call<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        match self {
-            Self::Model(_) => at(of_the_ledger, || work.now_or_never()).expect("it never waits"),
-            Self::Sqlite { runtime, .. } => {
-                let called = of_the_ledger();
-                std::thread::scope(|scope| {
-                    let run = move || {
-                        CALLED.set(called);
-                        clock::simulate(Some(|| CALLED.get()));
-                        runtime.block_on(work)
-                    };
-                    scope.spawn(run).join().unwrap()
-                })
-            }
+    pub(super) fn call<T>(&self, work: impl Future<Output = T>) -> T {
+        // Within the engine's runtime there is another clock.
+        CALLED.set(of_the_ledger());
+        at(
+            || CALLED.get(),
+            || match self {
+                Self::Model(_) => work.now_or_never().expect("it never waits"),
+                Self::Sqlite { runtime, .. } => {
+                    let _context = runtime.enter();
+                    wait_for(work)
+                }
+            },
+        )
+    }
+}
+
+/// Blocks this thread, and with it the schedule, while other threads work.
+fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    // The budget of the task in which this happens is no business of the engine.
+    let mut work = pin!(unconstrained(work));
+    loop {
+        match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => return outcome,
+            Poll::Pending => thread::park(),
         }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

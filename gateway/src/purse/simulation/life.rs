@@ -78,7 +78,8 @@ async fn request(gateway: &Gateway) {
     let id = if world.is(Variant::ChosenIds) { [chosen; 16] } else { dice.id() };
     let request = RequestId::from_bytes(id);
     let indexes = dice.pick(&[&[0][..], &[0, 1], &[0, 1, 2], &[0, 1, 3], &[0, 1, 3]]);
-    let need = dice.pick(&[1, 2, 5, 12]) * (world.weather.scale / 40).max(1);
+    let unit = (world.weather.scale / 40).max(1);
+    let need = if dice.happens(300) { 1 } else { dice.pick(&[1, 2, 5, 12]) * unit };
     let own_clock = world.is(Variant::OwnClock);
     let admitted = if own_clock { clock::now() } else { gateway.purse.now() };
     let patience = Patience(Duration::from_millis(dice.pick(&[0, 300, 2_000])));
@@ -237,7 +238,7 @@ fn send(gateway: &Gateway, name: Name, actual: i64) {
 /// ending is free after that.
 async fn write(gateway: &Gateway, closing: Option<Closing>, intent: Option<Arc<Stamp>>) {
     let (world, dice) = (&gateway.world, &gateway.world.dice);
-    let pause = if dice.happens(50) { dice.millis(50, 400) } else { dice.millis(0, 3) };
+    let pause = if dice.happens(100) { dice.millis(50, 600) } else { dice.millis(0, 3) };
     let (mut lines, mut batch) = (Vec::new(), Batch::default());
     let mut ended = None;
     if let Some(Closing { name, hold, record }) = closing {

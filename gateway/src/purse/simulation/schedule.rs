@@ -85,9 +85,11 @@ fn break_something(world: &Arc<World>) {
             world.cut[slot].shut();
             let long = dice.happens(300);
             let wait = if long { dice.millis(6_000, 15_000) } else { dice.millis(50, 3_000) };
-            if long {
-                // Somebody gets nervous about it.
-                later(world, wait.saturating_sub(Duration::from_millis(300)), release);
+            // Somebody gets nervous about it.
+            for nervous in [8_700, 9_500, 11_000, 13_000].map(Duration::from_millis) {
+                if nervous < wait {
+                    later(world, nervous, release);
+                }
             }
             later(world, wait, move |world| {
                 world.cut[slot].open();
@@ -270,8 +272,10 @@ async fn heal(world: &Arc<World>) {
 fn no_boot_is_forgotten(world: &World) -> bool {
     let live: BTreeSet<BootId> = world.live().iter().map(|live| live.purse.boot()).collect();
     let truth = world.truth();
-    let is_known = |boot: &BootId| live.contains(boot) || truth.untold.contains(boot);
-    world.lent().iter().all(|lent| is_known(&lent.boot))
+    world.lent().iter().all(|lent| {
+        let known = if lent.lost { &truth.untold } else { &live };
+        known.contains(&lent.boot)
+    })
 }
 
 /// Nothing is on its way: one waiter must get all that is free, or lies unused somewhere.

@@ -11,9 +11,9 @@ use std::{collections::BTreeMap, fmt::Write, thread};
 const SEEDS: u64 = 2_000;
 const SEEDS_ON_SQLITE: u64 = 50;
 /// A mistake that so many runs do not show is not caught.
-const SEEDS_PER_VARIANT: u64 = 400;
-/// Steps of a trace that are shown.
-const STEPS_SHOWN: usize = 150;
+const SEEDS_PER_VARIANT: u64 = 2_000;
+/// Steps of a trace that are shown, the last ones.
+const STEPS_SHOWN: u64 = 150;
 
 #[expect(clippy::disallowed_methods, reason = "how long the long form is")]
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -32,7 +32,8 @@ fn plan(seed: u64) -> Plan {
 fn explain(plan: Plan, outcome: &Outcome) -> String {
     let again = run(Plan { traced: true, ..plan });
     let mut text = format!("{plan:?}\n{:?}\n", outcome.violation);
-    let from = again.trace.len().saturating_sub(STEPS_SHOWN);
+    let shown = usize::try_from(number("PENSTOCK_TEST_STEPS", STEPS_SHOWN)).unwrap();
+    let from = again.trace.len().saturating_sub(shown);
     for line in &again.trace[from..] {
         writeln!(text, "{line}").unwrap();
     }

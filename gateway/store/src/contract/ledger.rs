@@ -153,6 +153,39 @@ pub async fn what_was_taken_above_the_hold_is_an_overrun(store: &impl Store) -> 
     Ok(())
 }
 
+pub async fn an_absurd_cost_blocks_a_budget_and_nobodys_rows(
+    store: &impl Store,
+) -> Result<(), Fault> {
+    begin(store).await?;
+    take(store, ACME, 100).await?;
+    let (most, fresh) = (NanoUsd::MAX.0, [0x50; 16]);
+    let absurd = |number| record(ACME, number, boot(1), most, 30);
+    // Without a budget, all of it counts.
+    let unbound = |number| {
+        let mut row = record(ACME, number, boot(1), most, most);
+        row.stamp.chain.clear();
+        row
+    };
+
+    ship(store, ACME, vec![absurd(1), absurd(2)]).await?;
+    ship(store, ACME, vec![absurd(3)]).await?;
+    ship(store, ACME, vec![record(ACME, 4, boot(1), 10, 10)]).await?;
+    let spent = store.sync(&ACME, &boot(2), need(&chain(), 1)).await?;
+    ship(store, ACME, vec![unbound(5), unbound(6)]).await?;
+    // Of boot 2 there is no lease: what it counts above its cost is held all the same.
+    ship(store, ACME, vec![unknown(ACME, 7, boot(2), 0, most)]).await?;
+    ship(store, ACME, vec![unknown(ACME, 8, boot(2), 0, most)]).await?;
+    seed_by_commit(store, &ACME, vec![budget(fresh, "acme", &json!("org"), LIMIT)?]).await?;
+    let new = store.sync(&ACME, &boot(1), need(&[pot(fresh)], 1)).await?;
+    ship(store, ACME, vec![record(ACME, 9, boot(1), 0, 0)]).await?;
+
+    assert!(matches!(answer(&spent)?, Answer::Exhausted { .. }), "{spent:?}");
+    assert!(matches!(answer(&new)?, Answer::Exhausted { .. }), "{new:?}");
+    let old = [100, most, 0, 0, most];
+    assert_eq!(pots(store, ACME).await?, [old, old, [most, 0, 0, 0, most]]);
+    Ok(())
+}
+
 pub async fn exhausted_is_said_when_nothing_can_come_back(store: &impl Store) -> Result<(), Fault> {
     begin(store).await?;
     take(store, ACME, TEAM_LIMIT).await?;

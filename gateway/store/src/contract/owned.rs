@@ -131,7 +131,8 @@ pub async fn what_is_not_named_is_not_seen(store: &Wall) -> Result<(), Fault> {
     let pots = Sight::Boot(&boot(1)).before("SELECT count(*) AS found FROM budget");
     let pots = sqlx::raw_sql(pots).fetch_all(store.engine.pool()).await?;
 
-    let apart = ["_sqlx_migrations", "attendance", "audit_sink", "boot", "key_hash", "org"];
+    let apart =
+        ["_sqlx_migrations", "attendance", "audit_sink", "boot", "journal", "key_hash", "org"];
     assert_eq!(open, apart, "these hold no tenant's data");
     let found = [seen, unseen, pots].map(|rows| rows.last().map(|row| row.get::<i64, _>("found")));
     assert_eq!(found, [Some(4), Some(0), Some(0)]);

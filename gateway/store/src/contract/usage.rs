@@ -122,6 +122,25 @@ pub async fn the_sums_are_those_of_the_model(store: &impl Store) -> Result<(), F
     Ok(())
 }
 
+pub async fn a_sum_stops_at_the_largest_number(store: &impl Store) -> Result<(), Fault> {
+    let most = i64::MAX;
+    let mut rows = [1, 2, 3].map(|number| record(ACME, number, boot(1), most, most));
+    for row in &mut rows {
+        row.ending.tokens.input = most;
+        row.ending.tokens.reasoning = most / 2;
+    }
+    rows[2].ending.tokens.reasoning = 0;
+
+    ship(store, ACME, rows.to_vec()).await?;
+    let sums = store.sums(&ACME, Span::LIFETIME, &[By::Model]).await?;
+
+    let seen = sums.iter().map(|sum| (sum.records, sum.cost, sum.tokens.input));
+    assert_eq!(seen.collect::<Vec<_>>(), [(3, NanoUsd::MAX, most)]);
+    let exact = sums.iter().map(|sum| (sum.tokens.reasoning, sum.tokens.output));
+    assert_eq!(exact.collect::<Vec<_>>(), [(most - 1, 60)], "below it, a sum is exact");
+    Ok(())
+}
+
 const COLUMNS: [By; 9] = [
     By::Unit,
     By::Project,

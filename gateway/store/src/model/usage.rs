@@ -97,13 +97,13 @@ fn value(record: &UsageRecord, by: By) -> String {
 
 fn plus(left: Tokens, right: Tokens) -> Tokens {
     Tokens {
-        input: left.input + right.input,
-        cache_read: left.cache_read + right.cache_read,
-        cache_write: left.cache_write + right.cache_write,
-        output: left.output + right.output,
-        reasoning: left.reasoning + right.reasoning,
-        audio_in: left.audio_in + right.audio_in,
-        audio_out: left.audio_out + right.audio_out,
-        image: left.image + right.image,
+        input: left.input.saturating_add(right.input),
+        cache_read: left.cache_read.saturating_add(right.cache_read),
+        cache_write: left.cache_write.saturating_add(right.cache_write),
+        output: left.output.saturating_add(right.output),
+        reasoning: left.reasoning.saturating_add(right.reasoning),
+        audio_in: left.audio_in.saturating_add(right.audio_in),
+        audio_out: left.audio_out.saturating_add(right.audio_out),
+        image: left.image.saturating_add(right.image),
     }
 }

@@ -1,6 +1,6 @@
 //! [`UsageLog`] in PostgreSQL.
 
-use super::{Postgres, Sight, row, sized};
+use super::{Postgres, Sight, row, saturate::saturated_sum, sized};
 use crate::{By, Cursor, Fault, UsageLog, UsageSum};
 use async_trait::async_trait;
 use policies::{
@@ -77,24 +77,34 @@ impl UsageLog for Postgres {
 }
 
 /// An unpriced record counts until a correction brings a price.
-const SUMS: &str = "
-    COUNT(DISTINCT request) AS requests, COUNT(*) AS records,
-    COALESCE(SUM(input), 0)::bigint AS input,
-    COALESCE(SUM(cache_read), 0)::bigint AS cache_read,
-    COALESCE(SUM(cache_write), 0)::bigint AS cache_write,
-    COALESCE(SUM(output), 0)::bigint AS output,
-    COALESCE(SUM(reasoning), 0)::bigint AS reasoning,
-    COALESCE(SUM(audio_in), 0)::bigint AS audio_in,
-    COALESCE(SUM(audio_out), 0)::bigint AS audio_out,
-    COALESCE(SUM(image), 0)::bigint AS image,
-    COALESCE(SUM(cost), 0)::bigint AS cost,
+const SUMS: &str = concat!(
+    "COUNT(DISTINCT request) AS requests, COUNT(*) AS records, ",
+    saturated_sum!("input"),
+    " AS input, ",
+    saturated_sum!("cache_read"),
+    " AS cache_read, ",
+    saturated_sum!("cache_write"),
+    " AS cache_write, ",
+    saturated_sum!("output"),
+    " AS output, ",
+    saturated_sum!("reasoning"),
+    " AS reasoning, ",
+    saturated_sum!("audio_in"),
+    " AS audio_in, ",
+    saturated_sum!("audio_out"),
+    " AS audio_out, ",
+    saturated_sum!("image"),
+    " AS image, ",
+    saturated_sum!("cost"),
+    " AS cost,
     COUNT(*) FILTER (WHERE cost IS NULL AND NOT EXISTS (
         SELECT FROM usage AS later
         WHERE later.org = usage.org AND later.request = usage.request
             AND later.attempt = usage.attempt AND usage.part < later.part
             AND later.cost IS NOT NULL)) AS unpriced,
     COUNT(*) FILTER (WHERE source = 'estimated') AS estimated
-    FROM usage";
+    FROM usage"
+);
 
 fn column(by: By) -> &'static str {
     match by {

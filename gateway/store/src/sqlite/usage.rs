@@ -1,6 +1,6 @@
 //! [`UsageLog`] in SQLite.
 
-use super::{Sqlite, decision, row};
+use super::{Sqlite, decision, row, saturate::saturated_sum};
 use crate::{By, Cursor, Fault, UsageLog, UsageSum};
 use async_trait::async_trait;
 use policies::{
@@ -85,20 +85,34 @@ impl UsageLog for Sqlite {
 }
 
 /// An unpriced record counts until a correction brings a price.
-const SUMS: &str = "
-    COUNT(DISTINCT request) AS requests, COUNT(*) AS records,
-    COALESCE(SUM(input), 0) AS input, COALESCE(SUM(cache_read), 0) AS cache_read,
-    COALESCE(SUM(cache_write), 0) AS cache_write, COALESCE(SUM(output), 0) AS output,
-    COALESCE(SUM(reasoning), 0) AS reasoning, COALESCE(SUM(audio_in), 0) AS audio_in,
-    COALESCE(SUM(audio_out), 0) AS audio_out, COALESCE(SUM(image), 0) AS image,
-    COALESCE(SUM(cost), 0) AS cost,
+const SUMS: &str = concat!(
+    "COUNT(DISTINCT request) AS requests, COUNT(*) AS records, ",
+    saturated_sum!("input"),
+    " AS input, ",
+    saturated_sum!("cache_read"),
+    " AS cache_read, ",
+    saturated_sum!("cache_write"),
+    " AS cache_write, ",
+    saturated_sum!("output"),
+    " AS output, ",
+    saturated_sum!("reasoning"),
+    " AS reasoning, ",
+    saturated_sum!("audio_in"),
+    " AS audio_in, ",
+    saturated_sum!("audio_out"),
+    " AS audio_out, ",
+    saturated_sum!("image"),
+    " AS image, ",
+    saturated_sum!("cost"),
+    " AS cost,
     COALESCE(SUM(cost IS NULL AND NOT EXISTS (
         SELECT 1 FROM usage AS later
         WHERE later.org = usage.org AND later.request = usage.request
             AND later.attempt = usage.attempt AND usage.part < later.part
             AND later.cost IS NOT NULL)), 0) AS unpriced,
     COALESCE(SUM(source = 'estimated'), 0) AS estimated
-    FROM usage WHERE org = ?1 AND ?2 <= admitted_at AND admitted_at < ?3";
+    FROM usage WHERE org = ?1 AND ?2 <= admitted_at AND admitted_at < ?3"
+);
 
 fn column(by: By) -> &'static str {
     match by {

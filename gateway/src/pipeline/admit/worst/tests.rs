@@ -58,6 +58,21 @@ fn what_is_free_needs_no_money_at_all() {
 }
 
 #[test]
+fn what_a_report_may_name_grows_with_its_request() {
+    let step = step(Rates::FREE);
+    let of = |members: &str, input| {
+        let worst = Worst::reckon(&step, Some(&chat(members)), input, false).unwrap();
+        worst.tokens_possible
+    };
+
+    assert_eq!(of("", 10), POSSIBLE_TOKENS_MIN);
+    let (large, bound) = (POSSIBLE_TOKENS_MIN, POSSIBLE_TOKENS_MIN / 2);
+    assert_eq!(of("", large), 4 * (large + 100));
+    assert_eq!(of(&format!(r#","max_tokens":{bound},"n":3"#), 1), 4 * (3 * bound + 1));
+    assert_eq!(of("", i64::MAX), i64::MAX);
+}
+
+#[test]
 fn where_a_budget_applies_the_bound_is_needed_whoever_set_it() {
     let step = step(Rates { input: nano(1), output: nano(1), ..Rates::default() });
     let of = |members: &str, budgeted| {

@@ -1,30 +1,31 @@
 //! The sums that every transaction checks before it commits.
 
-use super::Names;
+use super::{super::saturate::saturated_sum, Names};
 use crate::Fault;
 use policies::ids::{BudgetId, OrgId};
 use sqlx::{PgConnection, Row};
 
 /// Pots of which a sum is not that of its rows: `leased` and `unattributed` of leases, `held` of
 /// holds.
-const BROKEN: &str = "
-    SELECT budget.budget, leased, unattributed, held, lent, lost, kept
+const BROKEN: &str = concat!(
+    "SELECT budget.budget, leased, unattributed, held, lent, lost, kept
     FROM unnest($2::bytea[], $3::bigint[], $4::bigint[]) AS name (budget, starts, ends)
     JOIN budget ON budget.org = $1 AND budget.budget = name.budget
         AND budget.starts = name.starts AND budget.ends = name.ends
-    CROSS JOIN LATERAL (
-        SELECT
-            COALESCE(SUM(granted - returned - spent) FILTER (WHERE state = 'open'), 0)::bigint
-                AS lent,
-            COALESCE(SUM(granted - returned - spent) FILTER (WHERE state = 'lost'), 0)::bigint
-                AS lost
+    CROSS JOIN LATERAL (SELECT ",
+    saturated_sum!("granted - returned - spent", " FILTER (WHERE state = 'open')"),
+    " AS lent, ",
+    saturated_sum!("granted - returned - spent", " FILTER (WHERE state = 'lost')"),
+    " AS lost
         FROM lease WHERE lease.org = $1 AND lease.budget = name.budget
             AND lease.starts = name.starts AND lease.ends = name.ends) AS leases
-    CROSS JOIN LATERAL (
-        SELECT COALESCE(SUM(amount), 0)::bigint AS kept
+    CROSS JOIN LATERAL (SELECT ",
+    saturated_sum!("amount"),
+    " AS kept
         FROM hold WHERE hold.org = $1 AND hold.budget = name.budget
             AND hold.starts = name.starts AND hold.ends = name.ends) AS holds
-    WHERE (leased, unattributed, held) <> (lent, lost, kept)";
+    WHERE (leased, unattributed, held) <> (lent, lost, kept)"
+);
 
 /// `leased`, `unattributed` and `held` must be the sums of the rows that they stand for.
 pub(super) async fn check(

@@ -1,7 +1,7 @@
 //! What boots have, and how that of a lost one goes back.
 
 use super::{
-    super::{Postgres, Sight, audit, pot, sized},
+    super::{Postgres, Sight, audit, pot, saturate::saturated_sum, sized},
     Names, fold, pots,
 };
 use crate::{Fault, Lent, Released, audit::Act};
@@ -74,7 +74,7 @@ pub(super) async fn release(
     let names: Names = names.iter().collect();
     pots::lock(connection, org, &names).await?;
     // A shipment may have taken some of it before the pots were locked.
-    let freed: i64 = sqlx::query_scalar(
+    let freed: i64 = sqlx::query_scalar(concat!(
         "WITH gone AS (
             SELECT budget, starts, ends, granted - returned - spent AS freed FROM lease
             WHERE org = $1 AND boot = $2 AND state = 'lost'
@@ -86,8 +86,10 @@ pub(super) async fn release(
             UPDATE lease SET returned = granted - spent, state = 'closed'
             WHERE org = $1 AND boot = $2 AND state = 'lost'
          )
-         SELECT COALESCE(SUM(freed), 0)::bigint FROM gone",
-    )
+         SELECT ",
+        saturated_sum!("freed"),
+        " FROM gone",
+    ))
     .bind(org.as_bytes().as_slice())
     .bind(boot.as_bytes().as_slice())
     .fetch_one(&mut *connection)

@@ -1,7 +1,7 @@
 //! Pots, locked, made and read.
 
 use super::{
-    super::{Postgres, Sight, number, pot, row, sized},
+    super::{Postgres, Sight, number, pot, row, saturate::saturated_sum, sized},
     Names, pass_gate,
 };
 use crate::{Fault, PotState, projection::Scope};
@@ -116,11 +116,13 @@ async fn spent(
     pot: &Pot,
     scope: &Scope,
 ) -> Result<(NanoUsd, NanoUsd), Fault> {
-    let mut query = QueryBuilder::<Engine>::new(
-        "SELECT COALESCE(SUM(counted), 0)::bigint AS counted,
-            COALESCE(SUM(overrun), 0)::bigint AS overrun
-         FROM usage WHERE org = ",
-    );
+    let mut query = QueryBuilder::<Engine>::new(concat!(
+        "SELECT ",
+        saturated_sum!("counted"),
+        " AS counted, ",
+        saturated_sum!("overrun"),
+        " AS overrun FROM usage WHERE org = ",
+    ));
     query.push_bind(org.as_bytes().to_vec());
     query.push(" AND ").push_bind(pot.span.starts.0).push(" <= admitted_at AND admitted_at < ");
     query.push_bind(pot.span.ends.0);

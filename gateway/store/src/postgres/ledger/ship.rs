@@ -266,9 +266,13 @@ async fn grow(
     }
     let names: Names = changes.pots.keys().collect();
     let growth = || changes.pots.values();
+    // A sum that leaves `bigint` stops at the largest: it blocks the budget and nobody's rows.
     sqlx::query(
-        "UPDATE budget SET settled = budget.settled + it.settled, held = budget.held + it.held,
-            overrun = budget.overrun + it.overrun, leased = budget.leased + it.leased,
+        "UPDATE budget SET
+            settled = LEAST(budget.settled::numeric + it.settled, 9223372036854775807)::bigint,
+            held = LEAST(budget.held::numeric + it.held, 9223372036854775807)::bigint,
+            overrun = LEAST(budget.overrun::numeric + it.overrun, 9223372036854775807)::bigint,
+            leased = budget.leased + it.leased,
             unattributed = budget.unattributed + it.unattributed
          FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
             $7::bigint[], $8::bigint[], $9::bigint[])

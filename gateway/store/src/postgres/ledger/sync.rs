@@ -233,7 +233,7 @@ async fn silent(
             USING (budget, starts, ends)
          JOIN lease USING (org, budget, starts, ends) JOIN boot ON boot.id = lease.boot
          WHERE org = $1 AND lease.state = 'open' AND 0 < granted - returned - spent
-            AND last_seen <= recalled AND lease.boot <> $5",
+            AND last_seen <= budget.recalled AND lease.boot <> $5",
     )
     .bind(org.as_bytes().as_slice())
     .bind(names.budgets)

@@ -1,22 +1,27 @@
 //! The sums that every transaction checks before it commits.
 
+use super::super::saturate::saturated_sum;
 use crate::Fault;
 use policies::{budget::Pot, ids::OrgId, money::NanoUsd};
 use rusqlite::{Connection, ffi::SQLITE_CONSTRAINT_CHECK, params};
 use sqlx::{Row, SqliteConnection};
 
 /// What a pot keeps, each column followed by the sum of the rows that it stands for.
-const FOLDS: &str = "
-    SELECT leased,
-        (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+const FOLDS: &str = concat!(
+    "SELECT leased, (SELECT ",
+    saturated_sum!("granted - returned - spent"),
+    " FROM lease
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'open'),
-        unattributed,
-        (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+        unattributed, (SELECT ",
+    saturated_sum!("granted - returned - spent"),
+    " FROM lease
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'lost'),
-        held,
-        (SELECT COALESCE(SUM(amount), 0) FROM hold
+        held, (SELECT ",
+    saturated_sum!("amount"),
+    " FROM hold
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4)
-    FROM budget WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4";
+    FROM budget WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4"
+);
 const KEPT: [&str; 3] = ["leased", "unattributed", "held"];
 
 /// `leased`, `unattributed` and `held` must be the sums of the rows that they stand for.
@@ -88,12 +93,13 @@ pub(super) async fn forget_lost(
     ))
     .fetch_one(&mut *connection)
     .await?;
-    let after: i64 = name(sqlx::query_scalar(
-        "UPDATE budget SET unattributed =
-            (SELECT COALESCE(SUM(granted - returned - spent), 0) FROM lease
+    let after: i64 = name(sqlx::query_scalar(concat!(
+        "UPDATE budget SET unattributed = (SELECT ",
+        saturated_sum!("granted - returned - spent"),
+        " FROM lease
              WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 AND state = 'lost')
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4 RETURNING unattributed",
-    ))
+    )))
     .fetch_one(connection)
     .await?;
     Ok(NanoUsd(before.saturating_sub(after)))

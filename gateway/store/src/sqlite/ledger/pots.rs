@@ -1,6 +1,6 @@
 //! Pots, read and made.
 
-use super::super::{bytes, pot, row};
+use super::super::{bytes, pot, row, saturate::saturated_sum};
 use crate::{Fault, PotState, projection::Scope};
 use policies::{
     budget::{Balance, Pot},
@@ -96,10 +96,13 @@ async fn spent(
     pot: &Pot,
     scope: &Scope,
 ) -> Result<(NanoUsd, NanoUsd), Fault> {
-    let mut query = QueryBuilder::<Engine>::new(
-        "SELECT COALESCE(SUM(counted), 0) AS counted, COALESCE(SUM(overrun), 0) AS overrun
-         FROM usage WHERE org = ",
-    );
+    let mut query = QueryBuilder::<Engine>::new(concat!(
+        "SELECT ",
+        saturated_sum!("counted"),
+        " AS counted, ",
+        saturated_sum!("overrun"),
+        " AS overrun FROM usage WHERE org = ",
+    ));
     query.push_bind(org.as_bytes().to_vec());
     query.push(" AND ").push_bind(pot.span.starts.0).push(" <= admitted_at AND admitted_at < ");
     query.push_bind(pot.span.ends.0);

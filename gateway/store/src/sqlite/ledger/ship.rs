@@ -197,8 +197,11 @@ fn spend(
 
 /// False if there is no such pot: nothing was ever granted of it.
 fn grow(connection: &Connection, org: &OrgId, pot: &Pot, growth: &Growth) -> Result<bool, Fault> {
+    // What leaves 64 bits is a float, and its cast the largest integer: it blocks the budget and
+    // nobody's rows.
     let mut update = connection.prepare_cached(
-        "UPDATE budget SET settled = settled + ?5, held = held + ?6, overrun = overrun + ?7,
+        "UPDATE budget SET settled = CAST(settled + ?5 AS INTEGER),
+            held = CAST(held + ?6 AS INTEGER), overrun = CAST(overrun + ?7 AS INTEGER),
             leased = leased + ?8, unattributed = unattributed + ?9
          WHERE org = ?1 AND budget = ?2 AND starts = ?3 AND ends = ?4",
     )?;
