@@ -1,8 +1,7 @@
 //! What is billed is what the provider counted, however an answer ends.
 
-mod unsent;
-
 mod shown;
+mod unsent;
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
