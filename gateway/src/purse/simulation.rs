@@ -24,7 +24,6 @@ use self::{
     variant::Variant,
     world::{Outcome, World},
 };
-use store::model::Model;
 use tokio::runtime::Builder;
 
 /// What a run is made of.
@@ -44,7 +43,7 @@ fn run(plan: Plan) -> Outcome {
     });
     let engine = match &folder {
         Some(folder) => Engine::sqlite(&folder.path().join("penstock.db")),
-        None => Engine::Model(Model::default()),
+        None => Engine::Model(Box::default()),
     };
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let outcome = runtime.block_on(async {

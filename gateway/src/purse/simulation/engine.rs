@@ -69,7 +69,7 @@ fn at<T>(time: fn() -> Duration, call: impl FnOnce() -> T) -> T {
 
 pub(super) enum Engine {
     /// Plain maps.
-    Model(Model),
+    Model(Box<Model>),
     /// The shipped engine, in a file.
     Sqlite { store: Sqlite, runtime: Runtime },
 }
@@ -84,7 +84,7 @@ impl Engine {
 
     pub(super) fn store(&self) -> &dyn Store {
         match self {
-            Self::Model(store) => store,
+            Self::Model(store) => store.as_ref(),
             Self::Sqlite { store, .. } => store,
         }
     }

@@ -136,10 +136,10 @@ pub(super) async fn take(
             Ok((seat, hold))
         }
         Err(refusal) => {
-            world.count(match &refusal {
-                Refusal::BudgetExhausted { .. } => "exhausted",
-                Refusal::BudgetHeld { .. } => "budget held",
-                Refusal::BudgetUnsettled { .. } => "unsettled",
+            world.count(match refusal.code() {
+                "budget_exhausted" => "exhausted",
+                "budget_held" => "budget held",
+                "budget_unsettled" => "unsettled",
                 _ => "unavailable",
             });
             if matches!(refusal, Refusal::BudgetExhausted { .. }) {

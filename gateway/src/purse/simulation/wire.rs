@@ -289,18 +289,16 @@ impl Ledger for Wire {
     }
 
     async fn renew(&self, boot: &BootId) -> Result<Option<Timestamp>, Fault> {
-        match self.post(Message::Renew(*boot)).await? {
-            Reply::Renewed(now) => Ok(now),
-            other => unreachable!("{other:?}"),
-        }
+        let reply = self.post(Message::Renew(*boot)).await?;
+        let Reply::Renewed(now) = reply else { unreachable!("{reply:?}") };
+        Ok(now)
     }
 
     async fn sync(&self, _org: &OrgId, boot: &BootId, ask: SyncAsk) -> Result<SyncReply, Fault> {
         let ask = tamper::ask(&self.world, *boot, ask);
-        match self.post(Message::Sync(*boot, ask)).await? {
-            Reply::Synced(reply) => Ok(reply),
-            other => unreachable!("{other:?}"),
-        }
+        let reply = self.post(Message::Sync(*boot, ask)).await?;
+        let Reply::Synced(reply) = reply else { unreachable!("{reply:?}") };
+        Ok(reply)
     }
 
     async fn ship(&self, _org: &OrgId, rows: Shipment) -> Result<(), Fault> {
@@ -312,16 +310,14 @@ impl Ledger for Wire {
     }
 
     async fn recalls(&self, boot: &BootId, since: Timestamp) -> Result<Recalls, Fault> {
-        match self.post(Message::Recalls(*boot, since)).await? {
-            Reply::Recalls(recalls) => Ok(recalls),
-            other => unreachable!("{other:?}"),
-        }
+        let reply = self.post(Message::Recalls(*boot, since)).await?;
+        let Reply::Recalls(recalls) = reply else { unreachable!("{reply:?}") };
+        Ok(recalls)
     }
 
     async fn unheard(&self, millis: i64) -> Result<Vec<BootId>, Fault> {
-        match self.post(Message::Unheard(millis)).await? {
-            Reply::Unheard(boots) => Ok(boots),
-            other => unreachable!("{other:?}"),
-        }
+        let reply = self.post(Message::Unheard(millis)).await?;
+        let Reply::Unheard(boots) = reply else { unreachable!("{reply:?}") };
+        Ok(boots)
     }
 }
