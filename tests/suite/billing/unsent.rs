@@ -7,6 +7,7 @@ use tests::{
     ledger::Ledger,
     wait::{self, LONG},
 };
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn a_request_that_never_left_costs_nothing() {
@@ -29,11 +30,13 @@ async fn a_request_that_never_left_costs_nothing() {
         connection = connected => connection,
         _answer = ask(&house) => wait::fail("an answer without a provider"),
     };
-    let asked = tokio::spawn(ask(&house));
+    let mut asked = JoinSet::new();
+    asked.spawn(ask(&house));
     let held = (held, provider.accept().await.expect("a connection").0);
     let revoked = json!({ "project": "main", "owner": { "user": "ada" }, "active": false });
     house.apply(&settings.and("Key", "ada", revoked)).await;
-    let answer = wait::within(LONG, "the refusal", asked).await.expect("it does not panic");
+    let answer = wait::within(LONG, "the refusal", asked.join_next()).await.expect("one was asked");
+    let answer = answer.expect("it does not panic");
 
     let status = answer.map(|answer| answer.status).expect("an answer");
     assert_eq!(status, 403, "revoked while the connection was being made");
