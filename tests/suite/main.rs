@@ -19,6 +19,8 @@ mod organization;
 mod postgres_store;
 mod protocol;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod replicas;
 mod routing;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     api::setup::INSTALLATION_NAME,
-    service::{apply::secret_of, edit::between},
+    service::{apply::secret_of, audit::by_command, edit::between},
 };
 use policies::{
     authority::INSTALLATION,
@@ -13,12 +13,7 @@ use policies::{
     tenant,
 };
 use serde_json::json;
-use store::{
-    Change, Committed, Fault, Settings, Store,
-    audit::{Act, Actor, ActorKind, Outcome},
-    clock, entropy,
-    seal::Secret,
-};
+use store::{Change, Committed, Fault, Settings, Store, entropy, seal::Secret};
 
 /// The service account of the installation's own admin keys.
 const OPERATORS: &str = "operators";
@@ -100,7 +95,7 @@ pub async fn make(store: &dyn Store, owner: For<'_>, name: &str) -> Result<Secre
         Some(first) => NoKey::Mistake(first),
         None => NoKey::Conflict,
     })?;
-    let acts = between(&act(), &before, &after);
+    let acts = between(&by_command(None), &before, &after);
     let put = after.into_iter().filter(|it| !before.contains(it)).collect();
     match store.commit(vec![Change { org, from, put, remove: Vec::new(), acts }]).await? {
         Committed::Done(_) => Ok(secret),
@@ -137,24 +132,6 @@ async fn org_named(store: &dyn Store, wanted: &str) -> Result<Settings, NoKey> {
         }
     }
     Err(NoKey::NoOrg(wanted.to_owned()))
-}
-
-fn act() -> Act {
-    let name = "command line".to_owned();
-    Act {
-        at: clock::now(),
-        actor: Actor { kind: ActorKind::Operator, id: String::new(), name },
-        address: None,
-        action: String::new(),
-        outcome: Outcome::Done,
-        target: None,
-        before: None,
-        after: None,
-        reason: None,
-        request: None,
-        via: "system".to_owned(),
-        revision: None,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use super::reports;
 use crate::config::Config;
-use admin::service::reconciliation::{self, Unknown};
+use admin::service::{
+    audit::by_command,
+    reconciliation::{self, Unknown},
+};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use policies::{
@@ -15,11 +18,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use store::{
-    SELF_FENCE_MILLIS, Store,
-    audit::{Act, Actor, ActorKind, Outcome},
-    clock,
-};
+use store::{SELF_FENCE_MILLIS, Store, clock};
 
 /// See and end what budgets count without knowing it
 ///
@@ -102,37 +101,25 @@ pub async fn run(
         }
         ReconcileCommand::Resolve(ResolveArgs { request, attempt, cost, reason, .. }) => {
             let attempt = (request, attempt);
-            let act = act(reason);
+            let act = by_command(Some(reason));
             reconciliation::resolve(store.as_ref(), &org, attempt, cost, act).await?;
             writeln!(io::stdout(), "resolved: it cost {cost} US dollars")?;
         }
         ReconcileCommand::Release(ReleaseArgs { boot, reason, .. }) => {
             let total = i64::try_from(config.upstream.total_millis).unwrap_or(i64::MAX);
             let quiet = SELF_FENCE_MILLIS.saturating_add(total);
-            let freed =
-                reconciliation::release(store.as_ref(), &org, &boot, quiet, act(reason)).await?;
+            let freed = reconciliation::release(
+                store.as_ref(),
+                &org,
+                &boot,
+                quiet,
+                by_command(Some(reason)),
+            )
+            .await?;
             writeln!(io::stdout(), "released: {freed} US dollars, summed over the budgets")?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn act(reason: String) -> Act {
-    let (id, name) = ("command line".to_owned(), "command line".to_owned());
-    Act {
-        at: clock::now(),
-        actor: Actor { kind: ActorKind::Operator, id, name },
-        address: None,
-        action: String::new(),
-        outcome: Outcome::Done,
-        target: None,
-        before: None,
-        after: None,
-        reason: Some(reason),
-        request: None,
-        via: "system".to_owned(),
-        revision: None,
-    }
 }
 
 fn print(all: &[Unknown]) -> io::Result<()> {

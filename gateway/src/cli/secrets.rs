@@ -3,6 +3,7 @@
 use super::{EXIT_MISTAKE, existing_store};
 use crate::{assemble, config::Config};
 use admin::service::{
+    audit::by_command,
     orgs,
     secrets::{self, CREDENTIAL_BYTES_MAX, Holder, Kept, Replacement},
 };
@@ -13,11 +14,7 @@ use std::{
     io::{self, IsTerminal, Read, Stdin, Write},
     process::ExitCode,
 };
-use store::{
-    audit::{Act, Actor, ActorKind, Outcome},
-    clock,
-    seal::{MasterKey, Secret},
-};
+use store::seal::{MasterKey, Secret};
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
@@ -89,7 +86,7 @@ pub async fn set_credential(args: SetCredentialArgs, config: &Config) -> anyhow:
     };
     let keeper = assemble::keeper(config, store.clone()).await?;
     let value = &read(&format!("credential of {} {named}", holder.kind()))?;
-    let act = act(args.reason);
+    let act = by_command(args.reason);
     let replacement = Replacement { org: org.org, holder, named, value, act };
     match secrets::set_credential(store.as_ref(), &keeper, replacement).await {
         Ok(revision) => {
@@ -108,24 +105,6 @@ pub async fn set_credential(args: SetCredentialArgs, config: &Config) -> anyhow:
 fn mistake(what: &dyn std::fmt::Display) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{what}")?;
     Ok(ExitCode::from(EXIT_MISTAKE))
-}
-
-fn act(reason: Option<String>) -> Act {
-    let name = "command line".to_owned();
-    Act {
-        at: clock::now(),
-        actor: Actor { kind: ActorKind::Operator, id: String::new(), name },
-        address: None,
-        action: String::new(),
-        outcome: Outcome::Done,
-        target: None,
-        before: None,
-        after: None,
-        reason,
-        request: None,
-        via: "system".to_owned(),
-        revision: None,
-    }
 }
 
 /// The value: all of standard input, or one line that is typed unseen.

@@ -2,7 +2,10 @@
 
 use super::reports;
 use crate::config::Config;
-use admin::service::setup_link::{self, NoLink};
+use admin::service::{
+    audit::by_command,
+    setup_link::{self, NoLink},
+};
 use anyhow::Context;
 use clap::Args;
 use std::{
@@ -10,11 +13,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use store::{
-    Store,
-    audit::{Act, Actor, ActorKind, Outcome},
-    clock,
-};
+use store::Store;
 
 /// Make a link by which a user sets a first or a new password, once
 ///
@@ -51,7 +50,7 @@ pub async fn run(
         Err(unclear) => return reports::refuse(unclear),
     };
     let url = config.admin.public_url(config.admin.listen).map_err(anyhow::Error::msg)?;
-    let act = act(args.reason);
+    let act = by_command(args.reason);
     match setup_link::make(store.as_ref(), &url, &settings, &args.user, act).await {
         Ok(link) => {
             writeln!(io::stdout(), "set a password within 24 hours, once: {link}")?;
@@ -68,23 +67,5 @@ pub async fn run(
         Err(fault @ (NoLink::Store(_) | NoLink::Dry(_) | NoLink::Body(_))) => {
             Err(fault).context("no link was made")
         }
-    }
-}
-
-fn act(reason: Option<String>) -> Act {
-    let name = "command line".to_owned();
-    Act {
-        at: clock::now(),
-        actor: Actor { kind: ActorKind::Operator, id: String::new(), name },
-        address: None,
-        action: String::new(),
-        outcome: Outcome::Done,
-        target: None,
-        before: None,
-        after: None,
-        reason,
-        request: None,
-        via: "system".to_owned(),
-        revision: None,
     }
 }

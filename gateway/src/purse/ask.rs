@@ -6,7 +6,13 @@ use super::{
     limits::Gauges,
     talk::NoReply,
 };
-use policies::{budget::Pot, ids::OrgId, money::NanoUsd, refusal::Refusal, time::Timestamp};
+use policies::{
+    budget::Pot,
+    ids::{BootId, OrgId},
+    money::NanoUsd,
+    refusal::Refusal,
+    time::Timestamp,
+};
 use std::{sync::Arc, time::Duration};
 use store::{Answer, SyncAsk};
 use tokio::sync::OwnedMutexGuard;
@@ -123,7 +129,7 @@ impl Purse {
         if (again || is_new) && !self.shipper.flush(Some(org), STORE_PATIENCE).await {
             return Asked::Refused(unavailable);
         }
-        let (need, returned) = {
+        let (boot, need, returned) = {
             let mut book = own.lock();
             // Another waiter's ask may have brought enough for this one too.
             if want.budgets.iter().all(|(_, pot)| book.covers(pot, want.amount)) {
@@ -131,10 +137,10 @@ impl Purse {
             }
             let on_chain = |pot: &Pot| want.budgets.iter().any(|(_, other)| other == pot);
             let returned = if again { book.give_back(on_chain) } else { Vec::new() };
-            (book.need(want), returned)
+            (book.boot(), book.need(want), returned)
         };
         let ask = SyncAsk { needs: vec![need], returned };
-        let reply = match self.sync(org, own, turn, ask).await {
+        let reply = match self.sync(org, own, turn, (boot, ask)).await {
             Ok(reply) => reply,
             Err(refusal) => return Asked::Refused(refusal),
         };
@@ -160,9 +166,9 @@ impl Purse {
         org: &OrgId,
         own: &Arc<OrgBook>,
         turn: OwnedMutexGuard<()>,
-        ask: SyncAsk,
+        said: (BootId, SyncAsk),
     ) -> Result<Vec<Answer>, Refusal> {
-        let talk = Arc::clone(&self.talk).sync(*org, Arc::clone(own), turn, ask);
+        let talk = Arc::clone(&self.talk).sync(*org, Arc::clone(own), turn, said);
         match tokio::time::timeout(STORE_PATIENCE, tokio::spawn(talk)).await {
             Ok(Ok(Ok(answers))) => Ok(answers),
             // Nobody answered, the task died, or it is late.
@@ -199,12 +205,16 @@ impl Purse {
         turn: OwnedMutexGuard<()>,
         which: impl Fn(&Pot) -> bool,
     ) {
-        let returned = own.lock().give_back(which);
+        let (boot, returned) = {
+            let mut book = own.lock();
+            (book.boot(), book.give_back(which))
+        };
         if returned.is_empty() {
             return;
         }
         // Totals: what this message does not bring, the next one will.
-        let _ = self.sync(org, own, turn, SyncAsk { needs: Vec::new(), returned }).await;
+        let ask = SyncAsk { needs: Vec::new(), returned };
+        let _ = self.sync(org, own, turn, (boot, ask)).await;
     }
 }
 

@@ -1,7 +1,10 @@
 //! The conversation with the ledger, and what each reply teaches: its time, and what was lent.
 
 use super::OrgBook;
-use policies::{ids::OrgId, time::Timestamp};
+use policies::{
+    ids::{BootId, OrgId},
+    time::Timestamp,
+};
 use std::{
     sync::{
         Arc,
@@ -66,15 +69,15 @@ impl Talk {
     }
 
     /// Sends `ask` and learns from the reply, however long it takes within limits: it is not given
-    /// up with the one who waits for it, and no other goes out before (`turn`).
+    /// up with the one who waits for it, and no other goes out before (`turn`). The boot is the one whose
+    /// totals `ask` tells: another may have begun since.
     pub(super) async fn sync(
         self: Arc<Self>,
         org: OrgId,
         own: Arc<OrgBook>,
         turn: OwnedMutexGuard<()>,
-        ask: SyncAsk,
+        (boot, ask): (BootId, SyncAsk),
     ) -> Result<Vec<Answer>, NoReply> {
-        let boot = own.lock().boot();
         let reply = tokio::time::timeout(SYNC_PATIENCE, self.ledger.sync(&org, &boot, ask)).await;
         let late = |_| Fault::Away("no reply in time".to_owned());
         let answers = match reply.map_err(late).and_then(|reply| reply) {
