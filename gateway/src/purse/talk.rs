@@ -69,8 +69,8 @@ impl Talk {
     }
 
     /// Sends `ask` and learns from the reply, however long it takes within limits: it is not given
-    /// up with the one who waits for it, and no other goes out before (`turn`). The boot is the one whose
-    /// totals `ask` tells: another may have begun since.
+    /// up with the one who waits for it, and no other goes out before (`turn`). The boot is the one
+    /// whose totals `ask` tells: another may have begun since.
     pub(super) async fn sync(
         self: Arc<Self>,
         org: OrgId,
